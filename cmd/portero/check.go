@@ -1,0 +1,28 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/portero/portero/cmd/portero/config"
+)
+
+type checkCmd struct {
+	Config string `required:"" placeholder:"FILE" help:"Configuration file (YAML)."`
+}
+
+// Run prints every mistake of the configuration on standard error, one a line,
+// or else what the configuration will do.
+func (c checkCmd) Run(p printer) error {
+	cfg, err := config.Load(c.Config)
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		fmt.Fprintln(p.Err(), faults)
+		return errReported
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(p.Out(), cfg.Summary())
+	return err
+}

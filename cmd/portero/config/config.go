@@ -1,0 +1,38 @@
+// Package config reads Portero's configuration: one YAML file, composed of the
+// rooms' own Config structs, whose doc comments are the reference.
+//
+// It reports every mistake at once, each as file:line:column: path: what is
+// wrong; allowed: …. It refuses what makes a file read differently from what
+// it says: unknown and repeated keys, aliases, anchors, type tags, a second
+// document. It does not expand environment variables, include other files, or
+// start anything.
+package config
+
+import (
+	"github.com/portero/portero/policy"
+)
+
+// Config is the whole configuration.
+type Config struct {
+	// Mode is observe (decide and write down, act on nothing) or enforce
+	// (decide, write down and act). Default observe.
+	Mode policy.Mode `yaml:"mode"`
+	// Log says what is logged and how.
+	Log Log `yaml:"log"`
+}
+
+// Defaults are the values of all keys that a file does not have.
+func Defaults() Config {
+	return Config{
+		Mode: policy.Observe,
+		Log:  Log{Level: "info", Format: "json"},
+	}
+}
+
+// check asks every room for its faults.
+func (c *Config) check(r *reader) {
+	if c.Mode != policy.Observe && c.Mode != policy.Enforce {
+		r.checkFault("")("mode", "%q is not a mode; allowed: observe, enforce", c.Mode)
+	}
+	c.Log.check(r.checkFault("log"))
+}
