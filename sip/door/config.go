@@ -1,0 +1,289 @@
+package door
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// Config is the signalling side of a door.
+type Config struct {
+	// Listen are the sockets for SIP, as transport:address:port with transport
+	// udp or tcp and a concrete IP address, which is also what peers are told.
+	// Default: udp and tcp on 127.0.0.1:5060.
+	Listen []string `yaml:"listen"`
+	// Advertise is the address (host or host:port) told to peers in Via and
+	// Contact, for a door behind NAT. Default: the listener's own address.
+	Advertise string `yaml:"advertise"`
+	// Trunks are the carriers that are served. Nobody else is.
+	Trunks []Trunk `yaml:"trunks"`
+	// Destinations are the named places a call can go to.
+	Destinations map[string]Destination `yaml:"destinations"`
+	// PBX are further addresses (or networks) of the PBX from which requests are
+	// taken, besides the hosts of the destinations.
+	PBX []string `yaml:"pbx"`
+	// Proxy names the destination that gets everything that is not a call:
+	// REGISTER, OPTIONS, MESSAGE, SUBSCRIBE. Default: agents.
+	Proxy string `yaml:"proxy"`
+	// Strangers says what an address that is neither trunk nor PBX gets: drop
+	// (nothing, the default) or refuse (403).
+	Strangers string `yaml:"strangers"`
+	// Automation and agents are ordinary names; Agents names the destination
+	// whose calls count as busy agents and that calls fall back to when anything
+	// of Portero's own fails. Default: agents.
+	Agents string `yaml:"agents"`
+	// AgentCapacity is how many calls the agents can hold at once. It feeds
+	// agents_free in rules and the callback dialer. Default: 10.
+	AgentCapacity int `yaml:"agent_capacity"`
+	// MaxCalls is how many calls the door holds; more get 503 with Retry-After.
+	// Default: 2000.
+	MaxCalls int `yaml:"max_calls"`
+	// MaxCallsPerTrunk bounds one trunk's share of MaxCalls. Default: 0, no bound.
+	MaxCallsPerTrunk int `yaml:"max_calls_per_trunk"`
+	// MaxMessage is the largest SIP message read, bytes. Default: 32768.
+	MaxMessage int `yaml:"max_message"`
+	// MaxHeaders is how many header lines a message may have. Default: 128.
+	MaxHeaders int `yaml:"max_headers"`
+	// RingTimeout ends a call attempt that rings for so long (RFC 3261 timer C).
+	// Default: 3m.
+	RingTimeout time.Duration `yaml:"ring_timeout"`
+	// AnswerTimeout is how long a destination may stay silent before the attempt
+	// is given up. Default: 8s.
+	AnswerTimeout time.Duration `yaml:"answer_timeout"`
+	// MediaTimeout ends an answered call whose caller sent no RTP for so long and
+	// is not on hold. Default: 0, never.
+	MediaTimeout time.Duration `yaml:"media_timeout"`
+	// Drain is how long calls may go on after SIGTERM before they are ended.
+	// Default: 30s.
+	Drain time.Duration `yaml:"drain"`
+	// CallerID is the address callbacks are made from, as a SIP URI.
+	// Default: sip:portero@ the listener.
+	CallerID string `yaml:"caller_id"`
+	// CallbackVia names the destination through which callbacks are dialled.
+	// Default: agents.
+	CallbackVia string `yaml:"callback_via"`
+}
+
+// Trunk is a carrier.
+type Trunk struct {
+	// Name is what rules, records and logs call it.
+	Name string `yaml:"name"`
+	// Addresses are the IP addresses or networks its signalling comes from.
+	Addresses []string `yaml:"addresses"`
+	// TrustIdentity takes P-Asserted-Identity from this trunk (RFC 3325).
+	// Default: false.
+	TrustIdentity bool `yaml:"trust_identity"`
+}
+
+// Destination is a place a call can go to.
+type Destination struct {
+	// URI is a SIP URI with an IP address or name, and a port and transport if
+	// not 5060 and UDP. A user part replaces the dialled number; without one the
+	// dialled number is kept.
+	URI string `yaml:"uri"`
+}
+
+// Defaults is the configuration of a door that nobody configured.
+func Defaults() Config {
+	return Config{
+		Listen:        []string{"udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"},
+		Strangers:     "drop",
+		Proxy:         "agents",
+		Agents:        "agents",
+		AgentCapacity: 10,
+		CallbackVia:   "agents",
+		MaxCalls:      2000,
+		MaxMessage:    32 << 10,
+		MaxHeaders:    128,
+		RingTimeout:   3 * time.Minute,
+		AnswerTimeout: 8 * time.Second,
+		Drain:         30 * time.Second,
+	}
+}
+
+// Check reports every mistake by its path below the door's configuration.
+func (c Config) Check(fault func(path, format string, args ...any)) {
+	if len(c.Listen) == 0 {
+		fault("listen", "no listener; allowed: a list like udp:192.0.2.1:5060, tcp:192.0.2.1:5060")
+	}
+	for i, l := range c.Listen {
+		if _, err := parseListen(l); err != nil {
+			fault(fmt.Sprintf("listen[%d]", i), "%v", err)
+		}
+	}
+	names := map[string]bool{}
+	for i, t := range c.Trunks {
+		at := fmt.Sprintf("trunks[%d]", i)
+		switch {
+		case t.Name == "":
+			fault(at+".name", "a trunk needs a name")
+		case names[t.Name]:
+			fault(at+".name", "trunk %q is there twice", t.Name)
+		}
+		names[t.Name] = true
+		if len(t.Addresses) == 0 {
+			fault(at+".addresses", "trunk %q has no address and could never be used; allowed: IP addresses and networks", t.Name)
+		}
+		for j, a := range t.Addresses {
+			if _, err := parsePrefix(a); err != nil {
+				fault(fmt.Sprintf("%s.addresses[%d]", at, j), "%v", err)
+			}
+		}
+	}
+	if len(c.Destinations) == 0 {
+		fault("destinations", "no destination; at least %q is needed", c.Agents)
+	}
+	for name, d := range c.Destinations {
+		if _, err := parseTarget(d.URI); err != nil {
+			fault("destinations."+name+".uri", "%v", err)
+		}
+	}
+	for i, a := range c.PBX {
+		if _, err := parsePrefix(a); err != nil {
+			fault(fmt.Sprintf("pbx[%d]", i), "%v", err)
+		}
+	}
+	for _, r := range []struct{ path, name string }{{"proxy", c.Proxy}, {"agents", c.Agents}, {"callback_via", c.CallbackVia}} {
+		if _, ok := c.Destinations[r.name]; !ok && len(c.Destinations) > 0 {
+			fault(r.path, "%q is not a destination; allowed: %s", r.name, strings.Join(c.DestinationNames(), ", "))
+		}
+	}
+	if c.Strangers != "drop" && c.Strangers != "refuse" {
+		fault("strangers", "%q is not known; allowed: drop, refuse", c.Strangers)
+	}
+	if c.Advertise != "" {
+		if _, _, err := splitHostPort(c.Advertise); err != nil {
+			fault("advertise", "%v", err)
+		}
+	}
+	if c.CallerID != "" {
+		var u sipmsg.Uri
+		if err := sipmsg.ParseUri(c.CallerID, &u); err != nil || u.Host == "" || u.User == "" || (u.Scheme != "sip" && u.Scheme != "sips") {
+			fault("caller_id", "%q is not a SIP URI with a user, like sip:+15550100@192.0.2.1", c.CallerID)
+		}
+	}
+	for _, r := range []struct {
+		path     string
+		n, least int
+	}{
+		{"agent_capacity", c.AgentCapacity, 0}, {"max_calls", c.MaxCalls, 1}, {"max_calls_per_trunk", c.MaxCallsPerTrunk, 0},
+		{"max_message", c.MaxMessage, 1024}, {"max_headers", c.MaxHeaders, 16},
+	} {
+		if r.n < r.least {
+			fault(r.path, "%d is too small; allowed: %d and more", r.n, r.least)
+		}
+	}
+	if c.MaxMessage > 64<<10 {
+		fault("max_message", "%d is more than a datagram holds; allowed: up to 65536", c.MaxMessage)
+	}
+	for _, r := range []struct {
+		path string
+		d    time.Duration
+		zero bool
+	}{
+		{"ring_timeout", c.RingTimeout, false}, {"answer_timeout", c.AnswerTimeout, false}, {"media_timeout", c.MediaTimeout, true}, {"drain", c.Drain, true},
+	} {
+		if r.d < 0 || r.d == 0 && !r.zero {
+			fault(r.path, "%v is not a time to wait; allowed: more than 0s", r.d)
+		}
+	}
+}
+
+// DestinationNames lists the destinations, sorted.
+func (c Config) DestinationNames() []string {
+	return sortedKeys(c.Destinations)
+}
+
+// TrunkOf returns the trunk an address belongs to.
+func (c Config) TrunkOf(a netip.Addr) (Trunk, bool) {
+	for _, t := range c.Trunks {
+		for _, s := range t.Addresses {
+			if p, err := parsePrefix(s); err == nil && p.Contains(a.Unmap()) {
+				return t, true
+			}
+		}
+	}
+	return Trunk{}, false
+}
+
+// listen is one parsed listener.
+type listen struct {
+	network string // udp or tcp
+	addr    netip.AddrPort
+}
+
+func parseListen(s string) (listen, error) {
+	network, rest, ok := strings.Cut(s, ":")
+	if !ok || network != "udp" && network != "tcp" {
+		return listen{}, fmt.Errorf("listener %q is not transport:address:port with transport udp or tcp", s)
+	}
+	ap, err := netip.ParseAddrPort(rest)
+	if err != nil {
+		return listen{}, fmt.Errorf("listener %q: %q is not address:port", s, rest)
+	}
+	if ap.Addr().IsUnspecified() {
+		return listen{}, fmt.Errorf("listener %q: name the address; peers are told it, and %s cannot be called", s, ap.Addr())
+	}
+	return listen{network, ap}, nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return p, fmt.Errorf("%q is not a network like 192.0.2.0/24", s)
+		}
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is not an IP address or network; names are not taken here, as their addresses change", s)
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// target is a destination as it is dialled.
+type target struct {
+	uri       sipmsg.Uri
+	transport string // UDP or TCP
+	hostport  string // where packets go, host:port
+}
+
+func parseTarget(s string) (target, error) {
+	var u sipmsg.Uri
+	if err := sipmsg.ParseUri(s, &u); err != nil || u.Scheme != "sip" || u.Host == "" || strings.ContainsAny(s, "<> \t\r\n\"") {
+		return target{}, fmt.Errorf("%q is not a SIP URI like sip:192.0.2.10:5060;transport=udp", s)
+	}
+	t := target{uri: u, transport: "UDP"}
+	if v, ok := u.UriParams.Get("transport"); ok {
+		t.transport = strings.ToUpper(v)
+		if t.transport != "UDP" && t.transport != "TCP" {
+			return target{}, fmt.Errorf("%q: transport %q is not known; allowed: udp, tcp", s, v)
+		}
+	}
+	port := u.Port
+	if port == 0 {
+		port = 5060
+	}
+	t.hostport = u.Host + ":" + strconv.Itoa(port)
+	return t, nil
+}
+
+func splitHostPort(s string) (host string, port int, err error) {
+	host, p, ok := strings.Cut(s, ":")
+	if ok {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return "", 0, fmt.Errorf("%q is not host or host:port", s)
+		}
+		port = int(n)
+	}
+	if host == "" || strings.ContainsAny(host, " \t@<>") {
+		return "", 0, fmt.Errorf("%q is not host or host:port", s)
+	}
+	return host, port, nil
+}

@@ -1,0 +1,22 @@
+// Package door is the front door itself: a back-to-back user agent for calls
+// (RFC 3261, RFC 7092) and a stateful proxy for everything else (RFC 3261
+// section 16), over sipgo's parser, transports and transactions.
+//
+// A call is one goroutine with a mailbox (call.go). SIP transactions, media,
+// analysis, dialogues and timers post events to it; only it changes the call's
+// state. A call has a caller leg and at any moment at most one far leg; while
+// it is being moved, a candidate for the far leg besides (move.go).
+//
+// The door serves only configured trunks and PBXs. It refuses everybody else
+// before a byte is parsed, and sends requests nowhere that the configuration
+// does not name.
+package door
+
+import (
+	"maps"
+	"slices"
+)
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
+}
