@@ -10,6 +10,8 @@ package config
 
 import (
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/door"
 )
 
 // Config is the whole configuration.
@@ -17,6 +19,10 @@ type Config struct {
 	// Mode is observe (decide and write down, act on nothing) or enforce
 	// (decide, write down and act). Default observe.
 	Mode policy.Mode `yaml:"mode"`
+	// Door is the signalling side: listen, trunks, destinations and limits.
+	Door door.Config `yaml:",inline"`
+	// Store is where records and promises are kept.
+	Store store.Config `yaml:"store"`
 	// Log says what is logged and how.
 	Log Log `yaml:"log"`
 }
@@ -24,8 +30,10 @@ type Config struct {
 // Defaults are the values of all keys that a file does not have.
 func Defaults() Config {
 	return Config{
-		Mode: policy.Observe,
-		Log:  Log{Level: "info", Format: "json"},
+		Mode:  policy.Observe,
+		Door:  door.Defaults(),
+		Store: store.Defaults(),
+		Log:   Log{Level: "info", Format: "json"},
 	}
 }
 
@@ -34,5 +42,7 @@ func (c *Config) check(r *reader) {
 	if c.Mode != policy.Observe && c.Mode != policy.Enforce {
 		r.checkFault("")("mode", "%q is not a mode; allowed: observe, enforce", c.Mode)
 	}
+	c.Door.Check(r.checkFault(""))
+	c.Store.Check(r.checkFault("store"))
 	c.Log.check(r.checkFault("log"))
 }

@@ -140,6 +140,7 @@ func (r *reader) unknown(key *yaml.Node, path string, fs []field) {
 // wrong says that a value is of the wrong kind.
 func (r *reader) wrong(p place, path string, t reflect.Type) {
 	n := p.node
+	r.said[path] = true
 	r.fault(n.Line, n.Column, path, "%s; allowed: %s", written(n), allowed(t))
 }
 

@@ -53,7 +53,7 @@ type reader struct {
 	source []byte
 	faults Faults
 	at     map[string]place // where each path stands in the file
-	said   map[string]bool  // paths the decoder complained of
+	said   map[string]bool  // paths whose values the decoder could not take
 }
 
 func newReader(name string, b []byte) *reader {
@@ -71,9 +71,6 @@ func (r *reader) read(c *Config) {
 		return
 	}
 	r.value(place{node: root}, "", reflect.ValueOf(c).Elem())
-	for _, f := range r.faults {
-		r.said[f.Path] = true
-	}
 }
 
 // parse turns the bytes into nodes: nil for an empty file, false for a file

@@ -82,6 +82,7 @@ func (r *reader) scalar(p place, path string, v reflect.Value) {
 		return
 	}
 	if isNull(n) {
+		r.said[path] = true
 		line, column := n.Line, n.Column
 		if n.Value == "" && p.key != nil {
 			line, column = p.key.Line, p.key.Column
@@ -90,6 +91,7 @@ func (r *reader) scalar(p place, path string, v reflect.Value) {
 		return
 	}
 	if err := setScalar(v, n); err != nil {
+		r.said[path] = true
 		message := written(n)
 		if err != errKind {
 			message = err.Error()
