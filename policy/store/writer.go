@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	batch      = 256              // records in one transaction
+	retryAfter = time.Second      // pause after the disk refused
+	writeTime  = 10 * time.Second // a transaction that takes longer is given up and tried again
+	sweepEvery = time.Hour        // the retention's look
+	sweepPause = time.Second / 5  // between its chunks, for others who write
+)
+
+// row is a record ready to be written.
+type row struct {
+	Record
+	text []byte
+}
+
+// writer is the one goroutine that writes records: first the JSON line, which
+// needs a file only, then SQLite. Rows that SQLite refuses wait, as many as the
+// queue is long, and are tried again.
+type writer struct {
+	s       *Store
+	lines   lines
+	pending []row
+	broken  bool // the last transaction failed
+}
+
+func (w *writer) run() {
+	defer close(w.s.done)
+	defer w.lines.close()
+	retry := time.NewTicker(retryAfter)
+	defer retry.Stop()
+	sweep := time.NewTimer(0)
+	defer sweep.Stop()
+	for {
+		select {
+		case r := <-w.s.queue:
+			w.take(r)
+			if !w.broken {
+				w.flush()
+			}
+		case <-retry.C:
+			w.flush()
+		case <-sweep.C:
+			sweep.Reset(w.sweep())
+		case <-w.s.quit:
+			for len(w.s.queue) > 0 {
+				w.take(<-w.s.queue)
+				if !w.broken {
+					w.flush()
+				}
+			}
+			w.flush()
+			for range w.pending {
+				w.s.ill.drop(errors.New("the store could not be written before it was closed"), "")
+			}
+			return
+		}
+	}
+}
+
+// take moves r and what waits behind it, a batch at most, to the JSON lines and
+// to the pending rows.
+func (w *writer) take(r Record) {
+	var text []byte
+	for n := 1; ; n++ {
+		if ready, err := marshal(r); err != nil {
+			w.s.ill.drop(err, r.CallID)
+		} else {
+			w.pending = append(w.pending, ready)
+			text = append(append(text, ready.text...), '\n')
+		}
+		if n == batch || len(w.s.queue) == 0 {
+			break
+		}
+		r = <-w.s.queue
+	}
+	w.s.ill.line(w.lines.write(text))
+	for len(w.pending) > w.s.cfg.Queue {
+		w.s.ill.drop(fmt.Errorf("%d records wait for SQLite already", w.s.cfg.Queue), w.pending[0].CallID)
+		w.pending = w.pending[1:]
+	}
+}
+
+// marshal makes the JSON of r. A number that JSON cannot say (NaN in evidence)
+// costs the verdicts, not the record.
+func marshal(r Record) (row, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		r.Errors = append(r.Errors, "verdicts not recorded: "+err.Error())
+		r.Verdicts = r.Verdicts[:0]
+		text, err = json.Marshal(r)
+	}
+	return row{r, text}, err
+}
+
+// flush writes pending rows, a transaction a batch, until done or refused.
+func (w *writer) flush() {
+	for len(w.pending) > 0 {
+		n := min(len(w.pending), batch)
+		err := w.insert(w.pending[:n])
+		w.s.ill.disk(n, err)
+		if w.broken = err != nil; w.broken {
+			return
+		}
+		w.pending = w.pending[n:]
+	}
+	w.pending = nil
+}
+
+func (w *writer) insert(rows []row) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	return w.s.inTx(ctx, func(tx *sql.Tx) error {
+		st, err := tx.PrepareContext(ctx, `INSERT OR REPLACE INTO calls
+			(id, call_id, invite_at, from_number, class, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?)`)
+		if err != nil {
+			return err
+		}
+		defer st.Close()
+		for _, r := range rows {
+			at := r.InviteAt
+			if at.IsZero() {
+				at = r.EndedAt
+			}
+			if _, err := st.ExecContext(ctx, r.ID, r.CallID, at.UnixNano(), r.From, string(r.Class()), string(r.Outcome), string(r.text)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// sweep deletes a chunk of what is too old and says when to look again.
+func (w *writer) sweep() time.Duration {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	more, err := w.s.sweep(ctx, time.Now())
+	if err != nil {
+		w.s.ill.note("store: error", err, "", false)
+	}
+	if more {
+		return sweepPause
+	}
+	return sweepEvery
+}
