@@ -1,7 +1,10 @@
 package policy
 
+// Unlimited is the number of free agents where no capacity is known.
+const Unlimited = 1_000_000
+
 // Load is how busy the door and the agents were at the moment of an arrival.
-// The zero value says that nothing is known: no shift, no agent busy.
+// The zero value says that nothing is known: no shift, and agents enough.
 type Load struct {
 	AgentsBusy  int     // calls now at agents' destinations
 	AgentsFree  int     // capacity minus busy, never below 0
@@ -18,5 +21,8 @@ func (l Load) Put(f *Facts) {
 	f.Surge = l.Surge
 	if f.Surge == 0 {
 		f.Surge = 1
+	}
+	if l == (Load{}) {
+		f.AgentsFree = Unlimited
 	}
 }
