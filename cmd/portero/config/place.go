@@ -1,9 +1,13 @@
 package config
 
 import (
+	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/portero/portero/policy/rules"
 )
 
 // A place is where the value of a path stands in the file.
@@ -54,19 +58,57 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
+// A positioned error knows its place inside the text that it is about: line
+// and column from 1, in characters.
+type positioned interface {
+	error
+	Position() (line, column int)
+}
+
 // checkFault is the fault function that the rooms' Check is given: it finds
-// the line and column of the path. What the decoder already complained of at
-// that path is not said twice.
+// the line and column of the path, and for a positioned error among the
+// arguments the place inside the value. What the decoder could not take is not
+// complained of a second time.
 func (r *reader) checkFault(prefix string) func(path, format string, args ...any) {
 	return func(path, format string, args ...any) {
 		full := join(prefix, path)
-		if full != "" && r.said[full] {
+		if r.said[full] {
 			return
 		}
 		line, column := 1, 1
-		if p, _, ok := r.locate(full); ok {
+		p, exact, ok := r.locate(full)
+		if ok {
 			line, column = p.mark()
+		}
+		for i, arg := range args {
+			e, is := arg.(positioned)
+			if !is || !exact || p.node.Kind != yaml.ScalarNode {
+				continue
+			}
+			line, column = r.inside(p.node, offset(e, p.node.Value))
+			var in *rules.ExprError
+			if errors.As(e, &in) {
+				args[i] = in.Message // the place in the file stands in front already
+			}
 		}
 		r.fault(line, column, full, format, args...)
 	}
+}
+
+// offset is the place of e in text, in bytes.
+func offset(e positioned, text string) int {
+	line, column := e.Position()
+	at := 0
+	for ; line > 1; line-- {
+		i := strings.IndexByte(text[at:], '\n')
+		if i < 0 {
+			break
+		}
+		at += i + 1
+	}
+	for ; column > 1 && at < len(text); column-- {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		at += size
+	}
+	return at
 }
