@@ -49,7 +49,9 @@ func (c *Config) check(r *reader) {
 	}
 	c.Door.Check(r.checkFault("sip"))
 	c.Rules.Check(r.checkFault(""))
-	c.Rules.CheckDestinations(c.destinations(), r.checkFault(""))
+	if len(c.Door.Destinations) > 0 { // else one fault says it all
+		c.Rules.CheckDestinations(c.destinations(), r.checkFault(""))
+	}
 	c.Store.Check(r.checkFault("store"))
 	c.Log.check(r.checkFault("log"))
 }

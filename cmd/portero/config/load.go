@@ -39,8 +39,9 @@ func Load(path string) (*Config, error) {
 func Parse(name string, b []byte) (*Config, error) {
 	r := newReader(name, b)
 	c := Defaults()
-	r.read(&c)
-	c.check(r)
+	if r.read(&c) {
+		c.check(r)
+	}
 	if len(r.faults) > 0 {
 		return nil, r.faults.sorted()
 	}
@@ -60,17 +61,18 @@ func newReader(name string, b []byte) *reader {
 	return &reader{name: name, source: b, at: map[string]place{}, said: map[string]bool{}}
 }
 
-// read decodes the file into c, one fault for each mistake.
-func (r *reader) read(c *Config) {
+// read decodes the file into c, one fault for each mistake. It says false when
+// the file is no YAML, so that there is nothing to check.
+func (r *reader) read(c *Config) bool {
 	if len(r.source) > MaxBytes {
 		r.fault(0, 0, "", "the file is larger than %d bytes, the limit of a configuration; allowed: a smaller file", MaxBytes)
-		return
+		return false
 	}
 	root, ok := r.parse()
-	if !ok || root == nil {
-		return
+	if ok && root != nil {
+		r.value(place{node: root}, "", reflect.ValueOf(c).Elem())
 	}
-	r.value(place{node: root}, "", reflect.ValueOf(c).Elem())
+	return ok
 }
 
 // parse turns the bytes into nodes: nil for an empty file, false for a file

@@ -72,8 +72,10 @@ type positioned interface {
 func (r *reader) checkFault(prefix string) func(path, format string, args ...any) {
 	return func(path, format string, args ...any) {
 		full := join(prefix, path)
-		if r.said[full] {
-			return
+		for at := full; at != ""; at = parent(at) {
+			if r.said[at] {
+				return
+			}
 		}
 		line, column := 1, 1
 		p, exact, ok := r.locate(full)
