@@ -70,3 +70,6 @@ func (q *Queue) Offer(ctx context.Context, number, callID string, at time.Time) 
 	}
 	return q.book.Promise(ctx, dial, callID, q.cfg.Destination, at)
 }
+
+// RingTimeout is how long a phone that is called back may ring, for the door.
+func (q *Queue) RingTimeout() time.Duration { return q.cfg.RingTimeout }
