@@ -1,0 +1,238 @@
+package voice
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/portero/portero/policy"
+)
+
+// Below these the Listener abstains.
+const (
+	minSpeech = 1.5  // s of speech
+	minSNR    = 15.0 // dB
+)
+
+// Score is what a Listener makes of the speech so far.
+type Score struct {
+	LLR           float64 // ln(P(speech|machine)/P(speech|human)), 0 when abstaining
+	PSynthetic    float64 // 1/(1+e^-LLR): the probability at even odds
+	SpeechSeconds float64 // speech heard, s
+	Seconds       float64 // audio heard, s
+	Abstained     string  // why there is no score; empty when there is one
+	Says          string  // the score as a supervisor would say it
+}
+
+// Listener hears one caller. It takes consecutive samples at 8 kHz in frames of
+// any length, allocates nothing per frame, and needs about 40 KB. It is not safe
+// for use by several goroutines at once.
+type Listener struct {
+	model    *Model
+	activity Activity
+	analyser analyser
+	stats    statistics
+
+	ring  [window]float32 // the last samples
+	at    int             // where the next one goes
+	taken int             // samples, up to window
+
+	recent   [maxMemory]spectrum // of the last hops
+	n        int                 // hops analysed
+	wasLoud  bool                // the hop before the last
+	refSum   float64             // power in the filters, over loud hops
+	refCount float64
+	lastF0   [2]float32 // F0 of the hop before the centre, and of that before it; 0 unless voiced in a row
+	segment  int        // start of the latest speech whose pause and length are counted
+	lastEnd  int
+	wasOn    bool
+	feats    []float64
+}
+
+const (
+	maxMemory = 64 // hops of spectra kept; more than the longest lag
+	centre    = 2  // hops from the newest spectrum to the one that is counted
+)
+
+// NewListener makes a Listener that judges by m. With nil it only detects speech.
+func NewListener(m *Model) *Listener {
+	return &Listener{model: m, feats: make([]float64, 0, len(featureNames))}
+}
+
+// Frame takes the next samples.
+func (l *Listener) Frame(pcm []int16) {
+	for _, s := range pcm {
+		l.ring[l.at] = float32(s) / 32768
+		if l.at++; l.at == window {
+			l.at = 0
+		}
+		if l.taken < window {
+			l.taken++
+		}
+		if l.activity.sample(s) {
+			l.endHop()
+		}
+	}
+}
+
+// Activity is the detector that the Listener runs; others may read it.
+func (l *Listener) Activity() *Activity { return &l.activity }
+
+func (l *Listener) endHop() {
+	l.countPauses()
+	loud := l.wasLoud // the window's middle is 16 ms ago: the hop before this
+	l.wasLoud = l.activity.loud
+	if l.taken < window {
+		return
+	}
+	s := &l.recent[l.n%maxMemory]
+	l.n++
+	s.loud = loud
+	ref := 0.0
+	if l.refCount > 0 {
+		ref = l.refSum / l.refCount
+	}
+	power := l.analyser.analyse(&l.ring, l.at, ref, s)
+	if loud {
+		l.refSum += power
+		l.refCount++
+	}
+	if l.n > 2*centre {
+		l.count()
+	}
+}
+
+// back is the spectrum of n hops before the newest.
+func (l *Listener) back(n int) *spectrum { return &l.recent[(l.n-1-n+maxMemory)%maxMemory] }
+
+// count adds the spectrum in the middle of the last five to the statistics.
+func (l *Listener) count() {
+	s := l.back(centre)
+	if !s.loud {
+		l.lastF0 = [2]float32{}
+		return
+	}
+	st := &l.stats
+	p2, p1, n1, n2 := l.back(centre+2), l.back(centre+1), l.back(centre-1), l.back(centre-2)
+	var flux float32
+	for k := range s.c {
+		st.static[k].add(s.c[k])
+		st.delta[k].add((2*(n2.c[k]-p2.c[k]) + n1.c[k] - p1.c[k]) / 10)
+		st.accel[k].add((n2.c[k] - 2*s.c[k] + p2.c[k]) / 4)
+		if k > 0 {
+			flux += (s.c[k] - p1.c[k]) * (s.c[k] - p1.c[k])
+		}
+	}
+	st.flux.add(float32(math.Sqrt(float64(flux))))
+	st.harmonic.add(s.harmonic)
+	st.flatness.add(s.flatness)
+	st.centroid.add(s.centroid)
+	st.crest.add(min(s.crest, 30))
+	st.skew.add(s.skew)
+	st.level.add(s.c[0])
+	l.countPitch(s)
+	for i, lag := range lags {
+		if l.n <= centre+lag {
+			break
+		}
+		if o := l.back(centre + lag); o.loud {
+			st.loudMemory[i].add(s.c[0], o.c[0])
+			st.timbreMemory[i].add(s.c[1], o.c[1])
+		}
+	}
+}
+
+func (l *Listener) countPitch(s *spectrum) {
+	if s.f0 == 0 {
+		l.lastF0 = [2]float32{}
+		return
+	}
+	st := &l.stats
+	f := float32(math.Log(float64(s.f0)))
+	st.pitch.add(f)
+	// A jump of more than a fifth of an octave in 10 ms is the tracker's, not the voice's.
+	if p := l.lastF0[0]; p != 0 && math.Abs(float64(f-p)) < 0.15 {
+		st.pitchStep.add(100 * (f - p))
+		if pp := l.lastF0[1]; pp != 0 && math.Abs(float64(p-pp)) < 0.15 {
+			st.pitchBend.add(100 * (f - 2*p + pp))
+		}
+	}
+	l.lastF0[1], l.lastF0[0] = l.lastF0[0], f
+}
+
+// countPauses adds to the rhythm: the lengths of speech and of the pauses in it.
+func (l *Listener) countPauses() {
+	a := &l.activity
+	switch {
+	case a.active && !l.wasOn:
+		if l.lastEnd > 0 {
+			l.stats.gaps.add(min(3, float32(a.started-l.lastEnd)*hop/rate))
+		}
+		l.segment = a.started
+	case !a.active && l.wasOn:
+		l.stats.runs.add(min(10, float32(a.ended-l.segment)*hop/rate))
+		l.lastEnd = a.ended
+	}
+	l.wasOn = a.active
+}
+
+// Features are what the model judges by, in the order of FeatureNames. The
+// slice is the Listener's and valid until its next use.
+func (l *Listener) Features() []float64 {
+	l.feats = l.stats.features(l.feats, &l.activity)
+	return l.feats
+}
+
+// FeatureNames are the names of Features.
+func FeatureNames() []string { return featureNames }
+
+// Abstains says why nothing can be said of the speech so far; empty if something can.
+func (l *Listener) Abstains() string {
+	switch a := &l.activity; {
+	case a.SpeechSeconds() < minSpeech:
+		return fmt.Sprintf("%.1f s of speech, at least %.1f s are needed", a.SpeechSeconds(), minSpeech)
+	case a.SNR() < minSNR:
+		return fmt.Sprintf("speech only %.0f dB above the noise, at least %.0f dB are needed", a.SNR(), minSNR)
+	case l.model == nil:
+		return "no model"
+	}
+	return ""
+}
+
+// Score judges the speech so far.
+func (l *Listener) Score() Score {
+	s := Score{
+		SpeechSeconds: l.activity.SpeechSeconds(),
+		Seconds:       l.activity.Seconds(),
+		PSynthetic:    0.5,
+	}
+	if s.Abstained = l.Abstains(); s.Abstained != "" {
+		s.Says = "the voice is not judged: " + s.Abstained
+		return s
+	}
+	s.LLR = l.model.LLR(l.Features(), s.SpeechSeconds)
+	s.PSynthetic = 1 / (1 + math.Exp(-s.LLR))
+	s.Says = says(s.LLR, s.SpeechSeconds)
+	return s
+}
+
+func says(llr, seconds float64) string {
+	what := ""
+	switch times := math.Exp(math.Abs(llr)); {
+	case math.Abs(llr) < 0.3:
+		what = "could as well be a person's as a machine's"
+	case llr > 0:
+		what = fmt.Sprintf("is %.1f times likelier from a synthesizer than from a person", times)
+	default:
+		what = fmt.Sprintf("is %.1f times likelier from a person than from a synthesizer", times)
+	}
+	return fmt.Sprintf("the sound of the voice %s (%.0f s of speech)", what, seconds)
+}
+
+// Evidence is the score as evidence "voice.synthetic"; none while the Listener abstains.
+func (l *Listener) Evidence() []policy.Evidence {
+	s := l.Score()
+	if s.Abstained != "" {
+		return nil
+	}
+	return []policy.Evidence{{Name: "voice.synthetic", LLR: s.LLR, Says: s.Says}}
+}

@@ -1,0 +1,158 @@
+package voice
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+)
+
+// Model turns features into a log-likelihood ratio: the mean of boosted
+// trees and a linear model, both trained to give log-odds at even priors, then
+// calibrated on speakers and sources that neither saw.
+type Model struct {
+	Made     string      `json:"made"`     // how: corpus, seed, rounds
+	Features []string    `json:"features"` // names, must be those of this package
+	Mean     []float64   `json:"mean"`     // of each feature, for the linear model
+	Scale    []float64   `json:"scale"`    // standard deviation of each feature
+	Weights  []float64   `json:"weights"`  // of the standardised features, cut at ±4
+	Bias     float64     `json:"bias"`
+	Trees    []Tree      `json:"trees"`
+	Blend    float64     `json:"blend"` // share of the trees, 0..1
+	Cal      Calibration `json:"calibration"`
+}
+
+// Tree is a binary decision tree. Node i has children Left[i] and Left[i]+1; a
+// leaf has Left 0.
+type Tree struct {
+	Feature []int     `json:"f"`
+	Cut     []float64 `json:"c"` // the left child if the feature is less than this
+	Left    []int     `json:"l"`
+	Value   []float64 `json:"v"` // of leaves, log-odds
+}
+
+// Calibration makes a log-likelihood ratio of the raw log-odds.
+type Calibration struct {
+	Slope  float64 `json:"slope"`  // at 1 s of speech
+	Growth float64 `json:"growth"` // of the slope with the natural log of the seconds
+	Offset float64 `json:"offset"` // added after
+	Drift  float64 `json:"drift"`  // of the offset with the natural log of the seconds
+	Least  float64 `json:"least"`  // the lowest and the highest ratio that
+	Most   float64 `json:"most"`   // held-out data supports
+}
+
+// The seconds of speech at which calibration was measured.
+const minCalibrated, maxCalibrated = 1.5, 16.0
+
+// Apply gives the log-likelihood ratio of raw log-odds after the given speech, s.
+func (c Calibration) Apply(raw, seconds float64) float64 {
+	t := math.Log(math.Max(minCalibrated, math.Min(maxCalibrated, seconds)))
+	v := math.Max(0, c.Slope+c.Growth*t)*raw + c.Offset + c.Drift*t
+	return math.Max(c.Least, math.Min(c.Most, v))
+}
+
+// ReadModel reads a model as Write wrote it and checks that it fits this package.
+func ReadModel(r io.Reader) (*Model, error) {
+	m := &Model{}
+	if err := json.NewDecoder(r).Decode(m); err != nil {
+		return nil, fmt.Errorf("voice model: %w", err)
+	}
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("voice model: %w", err)
+	}
+	return m, nil
+}
+
+// Write writes the model as JSON.
+func (m *Model) Write(w io.Writer) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("voice model: %w", err)
+	}
+	if _, err = w.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("voice model: %w", err)
+	}
+	return nil
+}
+
+func (m *Model) check() error {
+	n := len(featureNames)
+	switch {
+	case !slices.Equal(m.Features, featureNames):
+		return errors.New("made for other features than this program computes: train it anew with `portero voice train`")
+	case len(m.Mean) != n || len(m.Scale) != n || len(m.Weights) != n:
+		return fmt.Errorf("mean, scale and weights have %d, %d and %d values, %d are needed", len(m.Mean), len(m.Scale), len(m.Weights), n)
+	case m.Blend < 0 || m.Blend > 1:
+		return fmt.Errorf("blend is %g, 0 to 1 is allowed", m.Blend)
+	case m.Cal.Least > 0 || m.Cal.Most < 0:
+		return fmt.Errorf("calibration's least is %g and most %g: 0 must lie between", m.Cal.Least, m.Cal.Most)
+	}
+	for i, s := range m.Scale {
+		if s <= 0 {
+			return fmt.Errorf("scale[%d] is %g: it must be positive", i, s)
+		}
+	}
+	for i, t := range m.Trees {
+		if err := t.check(n); err != nil {
+			return fmt.Errorf("trees[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (t *Tree) check(features int) error {
+	n := len(t.Left)
+	if n == 0 || len(t.Feature) != n || len(t.Cut) != n || len(t.Value) != n {
+		return errors.New("f, c, l and v must be of one length, not 0")
+	}
+	for i, l := range t.Left {
+		// Children lie behind their parent, so that every walk ends.
+		if l != 0 && (l <= i || l+1 >= n || t.Feature[i] < 0 || t.Feature[i] >= features) {
+			return fmt.Errorf("node %d: children at %d of %d nodes, feature %d of %d", i, l, n, t.Feature[i], features)
+		}
+	}
+	return nil
+}
+
+func (t *Tree) value(x []float64) float64 {
+	i := 0
+	for t.Left[i] != 0 {
+		next := t.Left[i]
+		if !(x[t.Feature[i]] < t.Cut[i]) {
+			next++
+		}
+		i = next
+	}
+	return t.Value[i]
+}
+
+// Linear is the linear model's log-odds.
+func (m *Model) Linear(x []float64) float64 {
+	sum := m.Bias
+	for i, w := range m.Weights {
+		sum += w * math.Max(-4, math.Min(4, (x[i]-m.Mean[i])/m.Scale[i]))
+	}
+	return sum
+}
+
+// Boosted is the trees' log-odds.
+func (m *Model) Boosted(x []float64) float64 {
+	sum := 0.0
+	for i := range m.Trees {
+		sum += m.Trees[i].value(x)
+	}
+	return sum
+}
+
+// Raw is the blend of both, log-odds before calibration.
+func (m *Model) Raw(x []float64) float64 {
+	return m.Blend*m.Boosted(x) + (1-m.Blend)*m.Linear(x)
+}
+
+// LLR is the calibrated log-likelihood ratio, machine over human, natural log,
+// of features taken after the given speech, s.
+func (m *Model) LLR(x []float64, seconds float64) float64 {
+	return m.Cal.Apply(m.Raw(x), seconds)
+}

@@ -1,0 +1,194 @@
+package voice
+
+import "math"
+
+// The analysis window and what is measured in it.
+const (
+	window  = 256 // samples: 32 ms, Hann
+	filters = 24  // linear triangles from lowHz to highHz
+	ceps    = 20  // C0 … C19
+	lowHz   = 200.0
+	highHz  = 3650.0
+
+	minLag = rate / 400 // the voice's period is sought between 400 and 65 Hz
+	maxLag = rate / 65
+
+	// bandFloor is added to each filter's power, in parts of the mean speech
+	// power: −50 dB. It hides whether a line is digitally silent, and keeps the
+	// logarithm of nothing out of the statistics.
+	bandFloor = 1e-5
+)
+
+// spectrum is what one window of speech looks like.
+type spectrum struct {
+	c        [ceps]float32 // linear-frequency cepstral coefficients, natural log
+	f0       float32       // Hz, 0 if not voiced
+	harmonic float32       // height of the autocorrelation's peak, 0..1
+	flatness float32       // geometric over arithmetic mean of the filters' power, natural log
+	centroid float32       // kHz
+	crest    float32       // kurtosis of the samples
+	skew     float32       // magnitude of the samples' skewness
+	loud     bool          // of the hop at the window's middle
+}
+
+// analyser turns windows of samples into spectra.
+type analyser struct {
+	fft   fft
+	x     [size]float32
+	power [bins]float32
+	acf   [bins]float32
+}
+
+var (
+	hann      [window]float32
+	windowACF [maxLag + 2]float32 // autocorrelation of the window, of 1 at lag 0
+	cosines   [ceps][filters]float32
+	triangles [filters]triangle
+)
+
+// triangle is one filter: weights of the power spectrum's bins from first on.
+type triangle struct {
+	first  int
+	weight []float32
+}
+
+func init() {
+	for i := range hann {
+		hann[i] = float32(0.5 - 0.5*math.Cos(2*math.Pi*(float64(i)+0.5)/window))
+	}
+	for lag := range windowACF {
+		var sum, all float64
+		for i := range hann {
+			all += float64(hann[i]) * float64(hann[i])
+			if i+lag < window {
+				sum += float64(hann[i]) * float64(hann[i+lag])
+			}
+		}
+		windowACF[lag] = float32(sum / all)
+	}
+	for k := range cosines {
+		for i := range cosines[k] {
+			cosines[k][i] = float32(math.Cos(math.Pi*float64(k)*(float64(i)+0.5)/filters) / math.Sqrt(filters))
+		}
+	}
+	step := (highHz - lowHz) / (filters + 1)
+	for i := range triangles {
+		mid := lowHz + float64(i+1)*step
+		t := &triangles[i]
+		for k := range bins {
+			w := 1 - math.Abs(float64(k)*rate/size-mid)/step
+			if w <= 0 {
+				continue
+			}
+			if t.weight == nil {
+				t.first = k
+			}
+			t.weight = append(t.weight, float32(w))
+		}
+	}
+}
+
+// analyse measures the window of samples at ring[at:], which wraps. ref is the
+// mean power of speech so far in the same unit as the first result, the power
+// in the filters; 0 while there was none.
+func (a *analyser) analyse(ring *[window]float32, at int, ref float64, s *spectrum) float64 {
+	var mean float32
+	for _, v := range ring {
+		mean += v
+	}
+	mean /= window
+	var m2, m3, m4 float32
+	for i := range window {
+		v := ring[(at+i)%window] - mean
+		q := v * v
+		m2 += q
+		m3 += q * v
+		m4 += q * q
+		a.x[i] = v * hann[i]
+	}
+	m2 = m2/window + 1e-20
+	s.crest = m4 / window / (m2 * m2)
+	s.skew = float32(math.Abs(float64(m3/window) / math.Pow(float64(m2), 1.5)))
+	a.fft.power(&a.x, &a.power)
+	total := a.cepstra(ref, s)
+	a.pitch(s)
+	return total
+}
+
+// cepstra fills in what follows from the power spectrum.
+func (a *analyser) cepstra(ref float64, s *spectrum) float64 {
+	var band, logs [filters]float32
+	var total, weighted float64
+	for i := range triangles {
+		t := &triangles[i]
+		var sum float32
+		for j, w := range t.weight {
+			sum += w * a.power[t.first+j]
+		}
+		band[i] = sum
+		total += float64(sum)
+		weighted += float64(sum) * float64(i)
+	}
+	if ref == 0 {
+		ref = total
+	}
+	floor := ref*bandFloor + 1e-12
+	var logSum float64
+	for i, b := range band {
+		l := math.Log((float64(b) + floor) / (ref + 1e-12))
+		logs[i] = float32(l)
+		logSum += l
+	}
+	for k := range s.c {
+		var sum float32
+		for i, w := range cosines[k] {
+			sum += w * logs[i]
+		}
+		s.c[k] = sum
+	}
+	all := total + filters*floor
+	s.flatness = float32(logSum/filters - math.Log(all/filters/(ref+1e-12)))
+	step := (highHz - lowHz) / (filters + 1)
+	s.centroid = float32((lowHz + step*(1+weighted/(total+floor))) / 1000)
+	return total
+}
+
+// pitch finds the voice's period as the peak of the autocorrelation, which is
+// the transform of the power spectrum, with the window's taken out.
+func (a *analyser) pitch(s *spectrum) {
+	// Below 80 Hz is hum; above 2 kHz periods are told by the window's noise.
+	const first, last = 80 * size / rate, 2000 * size / rate
+	a.x = [size]float32{}
+	for k := first; k < last; k++ {
+		a.x[k], a.x[size-k] = a.power[k], a.power[k]
+	}
+	a.fft.real(&a.x, &a.acf)
+	a.x = [size]float32{}
+	s.f0, s.harmonic = 0, 0
+	zero := a.acf[0]
+	if zero <= 0 {
+		return
+	}
+	best, at := float32(0), 0
+	for lag := minLag; lag <= maxLag; lag++ {
+		v := a.acf[lag] / (zero * windowACF[lag])
+		// A little preference for short periods keeps the octave.
+		v -= 0.0008 * float32(lag)
+		if v > best && a.acf[lag] >= a.acf[lag-1] && a.acf[lag] >= a.acf[lag+1] {
+			best, at = v, lag
+		}
+	}
+	if at == 0 {
+		return
+	}
+	value := func(lag int) float64 { return float64(a.acf[lag] / (zero * windowACF[lag])) }
+	l, m, r := value(at-1), value(at), value(at+1)
+	shift := 0.0
+	if d := l - 2*m + r; d < 0 {
+		shift = math.Max(-0.5, math.Min(0.5, (l-r)/(2*d)))
+	}
+	s.harmonic = float32(math.Min(1, m))
+	if s.harmonic > 0.5 {
+		s.f0 = float32(rate / (float64(at) + shift))
+	}
+}

@@ -1,0 +1,152 @@
+package training
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+
+	"github.com/portero/portero/media/voice"
+)
+
+// Clip is one labelled recording.
+type Clip struct {
+	Path      string
+	Synthetic bool
+	Kind      string  // of speech or synthesis, for the report
+	Source    string  // where it comes from: the group of its recording conditions
+	Speaker   string  // who speaks, or the synthesizer
+	PCM       []int16 // mono, 8 kHz
+}
+
+// Row is what a listener has of a clip at a moment.
+type Row struct {
+	Clip    int       // index of the clip
+	Copy    int       // 0 is the clean line, others are augmented
+	Stage   int       // 0, 1, 2: after 2, 4, 8 s of speech; 3: at the clip's end
+	Seconds float64   // speech heard, s
+	X       []float64 // features
+}
+
+// stages are the seconds of speech after which rows are taken, beside the end.
+var stages = [...]float64{2, 4, 8}
+
+// AtEnd is the stage of rows taken at a clip's end.
+const AtEnd = len(stages)
+
+// Rows listens to every clip over the clean line and over copies-1 augmented
+// ones. Moments at which the listener abstains give no row. The rows are in the
+// clips' order whatever the number of processors.
+func Rows(clips []Clip, noises [][]int16, copies int, seed uint64) []Row {
+	byClip := make([][]Row, len(clips))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				byClip[i] = clipRows(&clips[i], i, noises, copies, seed)
+			}
+		})
+	}
+	for i := range clips {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	var rows []Row
+	for _, r := range byClip {
+		rows = append(rows, r...)
+	}
+	return rows
+}
+
+func clipRows(c *Clip, index int, noises [][]int16, copies int, seed uint64) []Row {
+	var rows []Row
+	for n := range copies {
+		var pcm []int16
+		if n == 0 {
+			pcm = CleanLine(c.PCM)
+		} else {
+			// Seeded by the clip's name, so that one clip more changes no other's rows.
+			h := fnv.New64a()
+			h.Write([]byte(c.Path))
+			pcm = Line(c.PCM, noises, rand.New(rand.NewPCG(seed+uint64(n), h.Sum64())))
+		}
+		for _, r := range Moments(pcm) {
+			r.Clip, r.Copy = index, n
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// Moments listens to pcm and gives a row for each stage at which the listener
+// does not abstain for want of speech or for noise.
+func Moments(pcm []int16) []Row {
+	var rows []Row
+	l := voice.NewListener(blank)
+	take := func(stage int) {
+		if l.Abstains() != "" {
+			return
+		}
+		rows = append(rows, Row{
+			Stage:   stage,
+			Seconds: l.Activity().SpeechSeconds(),
+			X:       append([]float64(nil), l.Features()...),
+		})
+	}
+	stage := 0
+	for len(pcm) > 0 {
+		n := min(160, len(pcm))
+		l.Frame(pcm[:n])
+		pcm = pcm[n:]
+		for stage < len(stages) && l.Activity().SpeechSeconds() >= stages[stage] {
+			take(stage)
+			stage++
+		}
+	}
+	take(AtEnd)
+	return rows
+}
+
+// blank is a model that is never asked: a listener without one abstains.
+var blank = &voice.Model{}
+
+// Weights gives every row its weight: a source's speaker or synthesizer counts
+// as the square root of its clips, a clip's rows share its weight, and both
+// classes weigh half of all rows' number.
+func Weights(clips []Clip, rows []Row) []float64 {
+	type group struct {
+		source, speaker string
+		synthetic       bool
+	}
+	of := func(c *Clip) group { return group{c.Source, c.Speaker, c.Synthetic} }
+	perClip := make([]float64, len(clips))
+	for _, r := range rows {
+		perClip[r.Clip]++
+	}
+	size := map[group]float64{}
+	for i := range clips {
+		if perClip[i] > 0 {
+			size[of(&clips[i])]++
+		}
+	}
+	w := make([]float64, len(rows))
+	var sum [2]float64
+	for i, r := range rows {
+		c := &clips[r.Clip]
+		w[i] = 1 / perClip[r.Clip] / sqrt(size[of(c)])
+		sum[label(c)] += w[i]
+	}
+	for i, r := range rows {
+		w[i] *= float64(len(rows)) / 2 / sum[label(&clips[r.Clip])]
+	}
+	return w
+}
+
+func label(c *Clip) int {
+	if c.Synthetic {
+		return 1
+	}
+	return 0
+}
