@@ -1,0 +1,243 @@
+package trace
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Limits on what one call may make us hold.
+const (
+	maxMethods = 64 // distinct method names, and as many response codes
+	maxInvites = 32 // CSeq numbers of initial INVITEs
+)
+
+// How long a call is kept after its last sign of life, in capture time.
+const (
+	lingerEnded  = 64 * time.Second // 128·T1: every retransmission has come by then
+	lingerTrying = 5 * time.Minute  // more than any Timer C
+	lingerTalk   = time.Hour        // an answered call whose BYE was not captured
+)
+
+// call gathers the messages of one Call-ID, call or not.
+type call struct {
+	id   string
+	last time.Time // of a message or a media packet
+
+	from, to  address // of the first initial INVITE, else of the first message
+	invited   bool    // an INVITE or a response to one was seen: it is a call
+	methods   map[string]int
+	responses map[int]int
+
+	initial  []string // CSeq numbers of the INVITEs outside the dialog
+	inviteAt time.Time
+	ringAt   time.Time
+	answerAt time.Time
+	byeAt    time.Time
+	cancelAt time.Time
+	finalAt  time.Time // of final or, without one, of auth
+	answer   int       // the 2xx
+	final    int       // last final response that was neither 2xx nor a challenge
+	auth     int       // last 401 or 407, 0 again when an INVITE followed it
+
+	hop     hop
+	media   []*endpoint
+	epoch   int // counts changes of media
+	streams []*stream
+	closed  bool
+}
+
+// hop is the path on which the first initial INVITE was seen. A capture at a
+// proxy shows a call at several; the caller is the one on the first.
+type hop struct{ src, dst netip.AddrPort }
+
+// fromCaller says whether a message went the way of the first INVITE. Only one
+// end has to fit: answers to a request without rport go to another port.
+func (h hop) fromCaller(src, dst netip.AddrPort) bool { return src == h.src || dst == h.dst }
+
+// toCaller says whether it went the other way.
+func (h hop) toCaller(src, dst netip.AddrPort) bool { return src == h.dst || dst == h.src }
+
+// message takes one message of the call.
+func (c *call) message(m *message, src, dst netip.AddrPort, at time.Time) {
+	c.last = later(c.last, at)
+	if m.code > 0 {
+		c.response(m, at)
+		return
+	}
+	if c.methods[m.method] > 0 || len(c.methods) < maxMethods {
+		c.methods[m.method]++
+	}
+	switch m.method {
+	case "INVITE":
+		c.invite(m, src, dst, at)
+	case "BYE":
+		if c.byeAt.IsZero() {
+			c.byeAt = at
+		}
+	case "CANCEL":
+		if c.cancelAt.IsZero() {
+			c.cancelAt = at
+		}
+	}
+	if !c.invited && c.from == (address{}) {
+		c.from, c.to = m.from, m.to
+	}
+}
+
+func (c *call) invite(m *message, src, dst netip.AddrPort, at time.Time) {
+	// An INVITE with a To tag is inside a dialog, unless the capture began
+	// there: then it is all there is of the call's beginning.
+	if m.to.tag != "" && !c.answerAt.IsZero() {
+		c.invited = true
+		return
+	}
+	if c.inviteAt.IsZero() {
+		c.inviteAt = at
+		c.hop = hop{src, dst}
+		c.from, c.to = m.from, m.to
+	}
+	c.invited = true
+	if c.begin(m.cseq) {
+		c.auth = 0
+	}
+}
+
+// begin notes the CSeq number of an initial INVITE and says if it is a new one.
+func (c *call) begin(cseq string) bool {
+	if slices.Contains(c.initial, cseq) || len(c.initial) >= maxInvites {
+		return false
+	}
+	c.initial = append(c.initial, cseq)
+	return true
+}
+
+func (c *call) response(m *message, at time.Time) {
+	if c.responses[m.code] > 0 || len(c.responses) < maxMethods {
+		c.responses[m.code]++
+	}
+	if c.from == (address{}) {
+		c.from, c.to = m.from, m.to
+	}
+	if m.cseqMethod != "INVITE" {
+		return
+	}
+	if !c.invited {
+		// The capture begins after the INVITE.
+		c.invited = true
+		c.from, c.to = m.from, m.to
+		c.begin(m.cseq)
+	}
+	if !slices.Contains(c.initial, m.cseq) {
+		return
+	}
+	switch {
+	case m.code >= 180 && m.code <= 183:
+		if c.ringAt.IsZero() {
+			c.ringAt = at
+		}
+	case m.code < 200:
+	case m.code < 300:
+		if c.answer == 0 {
+			c.answer, c.answerAt = m.code, at
+		}
+	case c.answer != 0: // a re-INVITE of the other side with the same number
+	case m.code == 401 || m.code == 407:
+		// A challenge that comes again after the INVITE it asked for is a copy.
+		if m.cseq == c.initial[len(c.initial)-1] {
+			c.auth = m.code
+			if c.final == 0 {
+				c.finalAt = at
+			}
+		}
+	default:
+		c.final, c.finalAt = m.code, at
+	}
+}
+
+// outcome follows the definitions that Outcome's constants state.
+func (c *call) outcome() (Outcome, int) {
+	code := c.final
+	if code == 0 {
+		code = c.auth
+	}
+	switch {
+	case c.answer > 0:
+		return Answered, c.answer
+	case !c.cancelAt.IsZero() || code == 487:
+		return Cancelled, code
+	case code == 486 || code == 600:
+		return Busy, code
+	case code == 603:
+		return Declined, code
+	case code == 401 || code == 407:
+		return AuthFailed, code
+	case code == 0:
+		return NoFinal, code
+	case code < 400:
+		return Redirected, code
+	}
+	return Failed, code
+}
+
+// ended is when the call ended, or the zero time.
+func (c *call) ended() time.Time {
+	switch {
+	case !c.byeAt.IsZero() && (c.answer > 0 || c.final == 0):
+		return c.byeAt
+	case c.answer > 0:
+		return time.Time{}
+	case c.final > 0 || c.auth > 0:
+		return c.finalAt
+	}
+	return c.cancelAt
+}
+
+// stale says whether nothing more of the call is expected at the time now.
+func (c *call) stale(now time.Time) bool {
+	patience := lingerTrying
+	switch {
+	case !c.invited || !c.ended().IsZero():
+		patience = lingerEnded
+	case c.answer > 0:
+		patience = lingerTalk
+	}
+	return now.Sub(c.last) > patience
+}
+
+// report is what is told of the call.
+func (c *call) report() *Call {
+	r := &Call{
+		CallID: c.id, FromUser: c.from.user, ToUser: c.to.user,
+		Methods: c.methods, Responses: map[string]int{},
+		InviteAt: moment(c.inviteAt), RingingAt: moment(c.ringAt),
+		AnsweredAt: moment(c.answerAt), EndedAt: moment(c.ended()),
+		Streams: []Stream{},
+	}
+	for code, n := range c.responses {
+		r.Responses[strconv.Itoa(code)] = n
+	}
+	var code int
+	if r.Outcome, code = c.outcome(); code > 0 {
+		r.FinalCode = &code
+	}
+	for _, s := range c.streams {
+		r.Streams = append(r.Streams, s.report())
+	}
+	return r
+}
+
+func moment(t time.Time) *Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &Time{t}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,101 @@
+package trace
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/portero/portero/sip/sdp"
+)
+
+// maxEndpoints bounds the addresses one call may announce.
+const maxEndpoints = 64
+
+// endpoint is an address at which one side of a call said it takes RTP.
+type endpoint struct {
+	addr   netip.AddrPort
+	call   *call
+	codecs map[uint8]sdp.Codec
+	callee bool // the audio of the side that was called, as told to the caller
+	secure bool // SRTP: what comes here cannot be heard
+}
+
+// describe notes where a description says media is to go, and returns the
+// endpoints that are new or changed. sender is where the message came from; it
+// stands for a connection address that is a name. callee is true when the
+// message told the caller where to send.
+func (c *call) describe(d *sdp.Description, sender netip.Addr, callee bool) []*endpoint {
+	var out []*endpoint
+	audio := d.Audio()
+	for _, m := range d.Media {
+		if m.Port == 0 || !strings.Contains(strings.ToUpper(m.Proto), "RTP") {
+			continue
+		}
+		codecs := map[uint8]sdp.Codec{}
+		for _, k := range m.Codecs() {
+			codecs[k.PT] = k
+		}
+		for _, a := range addresses(d, m, sender) {
+			if e := c.endpoint(a); e != nil {
+				for pt, k := range codecs {
+					e.codecs[pt] = k
+				}
+				e.callee = e.callee || callee && m == audio
+				e.secure = strings.Contains(strings.ToUpper(m.Proto), "SAVP")
+				out = append(out, e)
+			}
+		}
+	}
+	if len(out) > 0 {
+		c.epoch++
+	}
+	return out
+}
+
+// endpoint returns the call's endpoint at a, new if need be, nil when there
+// are too many.
+func (c *call) endpoint(a netip.AddrPort) *endpoint {
+	for _, e := range c.media {
+		if e.addr == a {
+			return e
+		}
+	}
+	if len(c.media) >= maxEndpoints {
+		return nil
+	}
+	e := &endpoint{addr: a, call: c, codecs: map[uint8]sdp.Codec{}}
+	c.media = append(c.media, e)
+	return e
+}
+
+// addresses lists where a section may get its RTP: its connection line, and
+// its ICE candidates of component 1 (RFC 8839 section 5.1), one of which the
+// two sides choose without saying so in SIP.
+func addresses(d *sdp.Description, m *sdp.Media, sender netip.Addr) []netip.AddrPort {
+	var out []netip.AddrPort
+	a, err := d.RTP(m)
+	if err != nil {
+		a = netip.AddrPortFrom(sender, uint16(m.Port))
+	}
+	if !a.Addr().IsUnspecified() {
+		for i := range min(m.Count, 8) { // RTP takes every second port (RFC 8866 section 5.14)
+			out = append(out, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()+uint16(2*i)))
+		}
+	}
+	for _, l := range m.Lines {
+		name, v, _ := strings.Cut(l.Value, ":")
+		if l.Type != 'a' || name != "candidate" {
+			continue
+		}
+		f := strings.Fields(v)
+		if len(f) < 6 || f[1] != "1" || !strings.EqualFold(f[2], "udp") {
+			continue
+		}
+		ip, err := netip.ParseAddr(f[4])
+		port, err2 := strconv.ParseUint(f[5], 10, 16)
+		if err == nil && err2 == nil && port > 0 {
+			out = append(out, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
+		}
+	}
+	return out
+}

@@ -1,0 +1,318 @@
+package trace
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/portero/portero/sip/sdp"
+)
+
+// maxDialogs bounds the Call-IDs followed at one time; the one silent longest
+// gives way.
+const maxDialogs = 200_000
+
+// maxHeldBack bounds the finished calls that wait for an older one, so that
+// calls are told in the order in which they began.
+const maxHeldBack = 10_000
+
+// maxLeap is the longest step of time from one packet to the next that is
+// believed at once; a damaged timestamp must not end every call.
+const maxLeap = 24 * time.Hour
+
+// Summary is what a capture held besides its calls.
+type Summary struct {
+	Packets  int                     // read
+	Messages int                     // of SIP
+	Skipped  map[layers.LinkType]int // packets of link types that are not read
+	Strays   []Stream                // RTP that no call announced
+}
+
+// Read reads a capture and tells each call when it is over, in the order in
+// which the calls began (a call that outlasts 10,000 later ones comes after
+// them). The error is that of the reading: it wraps ErrCut where the file was
+// cut off. The calls and the summary are good up to there.
+func Read(r io.Reader, o Options, each func(*Call)) (Summary, error) {
+	c, err := OpenCapture(r)
+	if err != nil {
+		return Summary{}, err
+	}
+	t := newReader(o, each)
+	for {
+		p, err := c.Next()
+		if err == io.EOF {
+			err = nil
+			return t.finish(), nil
+		}
+		if err != nil {
+			return t.finish(), err
+		}
+		t.packet(p)
+	}
+}
+
+// Options says what is done with calls besides reading them.
+type Options struct{}
+
+// reader rebuilds calls from packets.
+type reader struct {
+	options Options
+	each    func(*Call)
+	summary Summary
+
+	network   network
+	tcp       tcpFlows
+	calls     map[string]*call
+	order     []*call // in order of their first messages, told ones at the front cut off
+	told      int     // calls in order that are ready but not told
+	endpoints map[netip.AddrPort]*endpoint
+	streams   map[streamKey]*stream
+	strays    strays
+
+	now   time.Time // latest time of a packet
+	leap  time.Time // one that was too far ahead to be believed
+	swept time.Time
+}
+
+func newReader(o Options, each func(*Call)) *reader {
+	return &reader{
+		options: o, each: each,
+		calls:     map[string]*call{},
+		endpoints: map[netip.AddrPort]*endpoint{},
+		streams:   map[streamKey]*stream{},
+	}
+}
+
+func (t *reader) packet(p Packet) {
+	t.summary.Packets++
+	t.clock(p.At)
+	if len(t.network.fragments.order) > 0 {
+		t.broken(false)
+	}
+	if s, ok := t.network.decode(p); ok {
+		t.segment(&s)
+	}
+	if t.now.Sub(t.swept) >= time.Second {
+		t.sweep()
+	}
+}
+
+// clock follows the capture's time, which may step back between interfaces.
+func (t *reader) clock(at time.Time) {
+	switch {
+	case t.now.IsZero():
+		t.now, t.swept = at, at
+	case !at.After(t.now):
+	case at.Sub(t.now) < maxLeap, !t.leap.IsZero() && at.Sub(t.leap).Abs() < maxLeap:
+		t.now, t.leap = at, time.Time{}
+	default:
+		t.leap = at
+	}
+}
+
+// broken hands on what stands at the start of datagrams that will not be whole.
+func (t *reader) broken(all bool) {
+	for _, d := range t.network.fragments.expired(t.now, all) {
+		s := segment{at: d.since}
+		if t.network.transport(d.key.proto, d.key.src, d.key.dst, d.prefix(), true, &s, 0) {
+			t.segment(&s)
+		}
+	}
+}
+
+func (t *reader) segment(s *segment) {
+	if s.tcp {
+		t.tcp.add(s, func(m message, at time.Time) { t.message(&m, s.src, s.dst, at, "tcp") })
+		return
+	}
+	if h, ok := rtpHeader(s.payload); ok {
+		t.rtp(s, h)
+		return
+	}
+	if m, ok := parseMessage(s.payload); ok {
+		t.message(&m, s.src, s.dst, s.at, "udp")
+	}
+}
+
+// message files a SIP message with its call.
+func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, transport string) {
+	t.summary.Messages++
+	c := t.calls[m.callID]
+	if c == nil {
+		if len(t.calls) >= maxDialogs {
+			t.sweepOldest()
+		}
+		c = &call{id: m.callID, methods: map[string]int{}, responses: map[int]int{}}
+		t.calls[m.callID] = c
+		t.order = append(t.order, c)
+	}
+	c.message(m, src, dst, at)
+	body := m.description()
+	if body == nil {
+		return
+	}
+	d, err := sdp.Parse(body)
+	if err != nil {
+		return
+	}
+	for _, e := range c.describe(d, src.Addr(), c.hop.toCaller(src, dst)) {
+		t.announce(e)
+	}
+}
+
+// announce directs the media of an endpoint to its call.
+func (t *reader) announce(e *endpoint) {
+	old := t.endpoints[e.addr]
+	t.endpoints[e.addr] = e
+	// A port is used again by the next call: what comes now is another stream,
+	// even with the same SSRC.
+	if old != nil && old.call != e.call && !old.call.ended().IsZero() {
+		for _, s := range old.call.streams {
+			if s.key.src == e.addr || s.key.dst == e.addr {
+				delete(t.streams, s.key)
+			}
+		}
+	}
+	for _, s := range t.strays.claim(e.addr, t.now) {
+		t.adopt(s, e.call)
+	}
+}
+
+// rtp files an RTP packet with its stream.
+func (t *reader) rtp(s *segment, h header12) {
+	key := streamKey{s.src, s.dst, h.ssrc}
+	st := t.streams[key]
+	if st == nil {
+		e := t.endpoints[key.dst]
+		if e == nil {
+			e = t.endpoints[key.src]
+		}
+		if e == nil {
+			t.strays.add(key, h, s.payload, s.at)
+			return
+		}
+		st = t.open(key, e.call)
+	}
+	st.call.last = later(st.call.last, s.at)
+	st.packet(h, s.payload, s.at)
+}
+
+// maxStreams bounds the streams of one call; more are not told.
+const maxStreams = 256
+
+func (t *reader) open(key streamKey, c *call) *stream {
+	st := &stream{key: key, call: c, pt: -1}
+	if len(c.streams) < maxStreams {
+		c.streams = append(c.streams, st)
+		t.streams[key] = st
+	}
+	return st
+}
+
+// adopt gives a stray to the call that announced it.
+func (t *reader) adopt(s *stray, c *call) {
+	st := t.open(s.key, c)
+	if s.full {
+		st.lookup(s.pt)
+		st.stats = s.stats
+		st.types = []typeCount{{codec: st.codec, packets: s.stats.Packets}}
+		return
+	}
+	from := 0
+	for _, p := range s.held {
+		b := s.buf[from:p.end]
+		from = p.end
+		h, _ := rtpHeader(b)
+		st.packet(h, b, p.at)
+	}
+	c.last = later(c.last, s.stats.LastAt)
+}
+
+// sweep closes the calls of which nothing more is expected. It runs once a
+// second of capture time.
+func (t *reader) sweep() {
+	t.swept = t.now
+	for _, c := range t.calls {
+		if c.stale(t.now) {
+			t.close(c)
+		}
+	}
+	t.tell()
+}
+
+func (t *reader) sweepOldest() {
+	var oldest *call
+	for _, c := range t.calls {
+		if oldest == nil || c.last.Before(oldest.last) {
+			oldest = c
+		}
+	}
+	t.close(oldest)
+}
+
+// close ends the gathering of a call.
+func (t *reader) close(c *call) {
+	delete(t.calls, c.id)
+	for _, e := range c.media {
+		if t.endpoints[e.addr] == e {
+			delete(t.endpoints, e.addr)
+		}
+	}
+	for _, s := range c.streams {
+		if t.streams[s.key] == s {
+			delete(t.streams, s.key)
+		}
+	}
+	c.closed = true
+	t.told++
+}
+
+// tell tells the closed calls in order, up to the first that is still open.
+func (t *reader) tell() {
+	n := 0
+	for n < len(t.order) && t.order[n].closed {
+		t.emit(t.order[n])
+		n++
+	}
+	t.order = t.order[n:]
+	if t.told <= maxHeldBack {
+		return
+	}
+	kept := make([]*call, 0, len(t.order)-t.told)
+	for _, c := range t.order {
+		if c.closed {
+			t.emit(c)
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	t.order = kept
+}
+
+func (t *reader) emit(c *call) {
+	t.told--
+	if c.invited {
+		t.each(c.report())
+	}
+}
+
+func (t *reader) finish() Summary {
+	t.broken(true)
+	for _, c := range t.order {
+		if !c.closed {
+			t.close(c)
+		}
+	}
+	t.tell()
+	t.summary.Skipped = t.network.strange
+	t.summary.Strays = t.strays.left()
+	return t.summary
+}
+
+// String says how many of what was read.
+func (s Summary) String() string {
+	return fmt.Sprintf("%d packets, %d SIP messages", s.Packets, s.Messages)
+}

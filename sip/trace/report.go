@@ -1,0 +1,117 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/portero/portero/policy"
+)
+
+// Call is what a capture shows of one call: all messages with one Call-ID, at
+// every hop that was captured. Its JSON form is what `portero inspect --json`
+// prints.
+type Call struct {
+	CallID    string         `json:"call_id"`
+	FromUser  string         `json:"from_user"` // user part of the From URI, as written
+	ToUser    string         `json:"to_user"`   // user part of the To URI
+	Methods   map[string]int `json:"methods"`   // requests seen, by method; a copy at a second hop counts again
+	Responses map[string]int `json:"responses"` // responses seen, by status code
+	FinalCode *int           `json:"final_code"`
+	Outcome   Outcome        `json:"outcome"`
+
+	InviteAt   *Time `json:"invite_at"`   // first initial INVITE
+	RingingAt  *Time `json:"ringing_at"`  // first of 180 to 183
+	AnsweredAt *Time `json:"answered_at"` // first 2xx to an initial INVITE
+	EndedAt    *Time `json:"ended_at"`    // first BYE, else the final response that was no 2xx, else the first CANCEL
+
+	Streams []Stream `json:"streams"`
+
+	// The three below are null when the call was not put before a judge: no
+	// INVITE was captured, or nobody asked for it.
+	Fingerprint *Fingerprint `json:"fingerprint"`
+	Verdict     *Verdict     `json:"verdict"`
+	Decision    *Decision    `json:"decision"` // the last one
+}
+
+// Outcome says how a call attempt went.
+type Outcome string
+
+// The outcomes.
+const (
+	Answered   Outcome = "answered"    // an initial INVITE got a 2xx
+	Cancelled  Outcome = "cancelled"   // a CANCEL, or 487
+	Busy       Outcome = "busy"        // 486, 600
+	Declined   Outcome = "declined"    // 603
+	AuthFailed Outcome = "auth_failed" // 401 or 407 and nothing after
+	Redirected Outcome = "redirected"  // 3xx
+	Failed     Outcome = "failed"      // any other final response
+	NoFinal    Outcome = "no_final"    // no final response in the capture
+)
+
+// Stream is one RTP stream: a source, a destination and an SSRC.
+type Stream struct {
+	SSRC        SSRC           `json:"ssrc"`
+	Source      netip.AddrPort `json:"source"`
+	Destination netip.AddrPort `json:"destination"`
+	PayloadType int            `json:"payload_type"` // the most frequent one that is neither events nor comfort noise
+	Codec       string         `json:"codec"`        // its encoding name; empty when nothing says it
+	Packets     int            `json:"packets"`
+	Lost        int            `json:"lost"`      // by extended sequence number, at least 0 (RFC 3550 appendix A.3)
+	Jitter      float64        `json:"jitter_ms"` // mean of the running estimate (RFC 3550 section 6.4.1)
+	Seconds     float64        `json:"seconds"`   // first packet to last
+	Digits      string         `json:"digits"`    // keys of RFC 4733 events
+}
+
+// SSRC is written as 0x and eight digits, as Wireshark does.
+type SSRC uint32
+
+func (s SSRC) String() string { return fmt.Sprintf("0x%08x", uint32(s)) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s SSRC) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Time is written in RFC 3339, UTC, with all nine digits of the second.
+type Time struct{ time.Time }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t Time) MarshalText() ([]byte, error) {
+	return t.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000000Z"), nil
+}
+
+// MarshalJSON hides the method of time.Time.
+func (t Time) MarshalJSON() ([]byte, error) {
+	b, err := t.MarshalText()
+	return []byte(strconv.Quote(string(b))), err
+}
+
+// Fingerprint says which stack made the INVITE.
+type Fingerprint struct {
+	ID        string `json:"id"`
+	Stack     string `json:"stack"`
+	UserAgent string `json:"user_agent"`
+}
+
+// Verdict is what the caller was judged to be in the end.
+type Verdict struct {
+	Class    policy.Class `json:"class"`
+	PMachine float64      `json:"p_machine"`
+	Evidence []Evidence   `json:"evidence"`
+}
+
+// Evidence is one observed fact.
+type Evidence struct {
+	Name string  `json:"name"`
+	LLR  float64 `json:"llr"`
+	Says string  `json:"says"`
+}
+
+// Decision is what a rule ordered.
+type Decision struct {
+	Stage       policy.Stage  `json:"stage"`
+	Rule        string        `json:"rule"`
+	Action      policy.Action `json:"action"`
+	Destination string        `json:"destination"`
+	Reason      string        `json:"reason"`
+}

@@ -1,0 +1,261 @@
+package trace
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The public traces and what tshark says of them are not part of the project:
+// PORTERO_TRACES names the directory that holds pcaps/ and truth/.
+
+type truthFile struct {
+	File    string        `json:"file"`
+	Packets int           `json:"packets"`
+	First   float64       `json:"first_packet_epoch"`
+	Calls   []truthCall   `json:"calls"`
+	Streams []truthStream `json:"rtp_streams_full"`
+	Default []truthStream `json:"rtp_streams"`
+}
+
+type truthCall struct {
+	CallID    string         `json:"call_id"`
+	FromUser  string         `json:"from_user"`
+	ToUser    string         `json:"to_user"`
+	Methods   map[string]int `json:"methods"`
+	Responses map[string]int `json:"responses"`
+	Invite    *float64       `json:"invite_t"`
+	Ring      *float64       `json:"ring_t"`
+	Answer    *float64       `json:"answer_t"`
+	End       *float64       `json:"end_t"`
+	FinalCode *string        `json:"final_code"`
+	Outcome   Outcome        `json:"outcome"`
+}
+
+type truthStream struct {
+	Src, Dst     string
+	Sport, Dport int
+	SSRC         string
+	Payload      string
+	Packets      int
+	Lost         int
+	Jitter       float64 `json:"mean_jitter_ms"`
+}
+
+// tally counts agreement per field.
+type tally struct {
+	right, all map[string]int
+	order      []string
+}
+
+func (y *tally) note(field string, ok bool) bool {
+	if y.all == nil {
+		y.right, y.all = map[string]int{}, map[string]int{}
+	}
+	if y.all[field] == 0 {
+		y.order = append(y.order, field)
+	}
+	y.all[field]++
+	if ok {
+		y.right[field]++
+	}
+	return ok
+}
+
+func (y *tally) share(field string) float64 {
+	if y.all[field] == 0 {
+		return 0
+	}
+	return float64(y.right[field]) / float64(y.all[field])
+}
+
+func (y *tally) String() string {
+	var b strings.Builder
+	for _, f := range y.order {
+		fmt.Fprintf(&b, "%-20s %4d of %4d  %5.1f %%\n", f, y.right[f], y.all[f], 100*y.share(f))
+	}
+	return b.String()
+}
+
+func TestTruth(t *testing.T) {
+	dir := os.Getenv("PORTERO_TRACES")
+	if dir == "" {
+		t.Skip("PORTERO_TRACES is not set: no traces to compare with")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "truth", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Skipf("PORTERO_TRACES=%s holds no truth/*.json", dir)
+	}
+	var y tally
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want truthFile
+		if err := json.Unmarshal(b, &want); err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		compareFile(t, &y, filepath.Join(dir, "pcaps"), want)
+	}
+	t.Logf("agreement with tshark, %d files:\n%s", len(files), &y)
+	for field, least := range map[string]float64{
+		"packets": 1, "calls": 0.99, "methods": 0.95, "responses": 0.95, "final_code": 0.95, "outcome": 0.95,
+		"from_user": 0.95, "to_user": 0.95, "times": 0.95,
+		"streams": 0.90, "stream packets": 0.90, "stream lost": 0.90, "stream jitter": 0.90,
+	} {
+		if y.share(field) < least {
+			t.Errorf("%s: %.3f agree, at least %.3f expected", field, y.share(field), least)
+		}
+	}
+}
+
+func compareFile(t *testing.T, y *tally, dir string, want truthFile) {
+	// A bit-flipped copy: where it and tshark part means nothing.
+	if strings.Contains(want.File, "fuzz") {
+		return
+	}
+	f, err := os.Open(filepath.Join(dir, want.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	got := map[string]*Call{}
+	var streams []Stream
+	sum, err := Read(f, Options{}, func(c *Call) {
+		if got[c.CallID] != nil {
+			t.Logf("%s: call %s is told twice", want.File, c.CallID)
+		}
+		got[c.CallID] = c
+		streams = append(streams, c.Streams...)
+	})
+	if err != nil && !errors.Is(err, ErrCut) {
+		t.Errorf("%s: %v", want.File, err)
+	}
+	if !y.note("packets", sum.Packets == want.Packets) {
+		t.Logf("%s: %d packets, tshark %d (%v)", want.File, sum.Packets, want.Packets, err)
+	}
+	off := func(field string, w truthCall, g any, x any) {
+		t.Logf("%s %q: %s is %v, tshark %v", want.File, w.CallID, field, g, x)
+	}
+	for _, w := range want.Calls {
+		g := got[w.CallID]
+		if !y.note("calls", g != nil) {
+			off("call", w, "missing", w.Methods)
+			continue
+		}
+		delete(got, w.CallID)
+		if !y.note("methods", maps.Equal(g.Methods, w.Methods)) {
+			off("methods", w, g.Methods, w.Methods)
+		}
+		if !y.note("responses", maps.Equal(g.Responses, w.Responses)) {
+			off("responses", w, g.Responses, w.Responses)
+		}
+		gotCode, wantCode := "none", "none"
+		if g.FinalCode != nil {
+			gotCode = strconv.Itoa(*g.FinalCode)
+		}
+		if w.FinalCode != nil {
+			wantCode = *w.FinalCode
+		}
+		if !y.note("final_code", gotCode == wantCode) {
+			off("final_code", w, gotCode, wantCode)
+		}
+		if !y.note("outcome", g.Outcome == w.Outcome) {
+			off("outcome", w, g.Outcome, w.Outcome)
+		}
+		if !y.note("from_user", g.FromUser == w.FromUser) {
+			off("from_user", w, g.FromUser, w.FromUser)
+		}
+		if !y.note("to_user", g.ToUser == w.ToUser) {
+			off("to_user", w, g.ToUser, w.ToUser)
+		}
+		for _, m := range []struct {
+			name string
+			got  *Time
+			want *float64
+		}{{"invite_at", g.InviteAt, w.Invite}, {"ringing_at", g.RingingAt, w.Ring}, {"answered_at", g.AnsweredAt, w.Answer}, {"ended_at", g.EndedAt, w.End}} {
+			if !y.note("times", sameTime(m.got, m.want, want.First)) {
+				x := "none"
+				if m.want != nil {
+					x = epoch(want.First + *m.want).String()
+				}
+				off(m.name, w, m.got, x)
+			}
+		}
+	}
+	for id, g := range got {
+		y.note("calls", false)
+		t.Logf("%s: call %q is not tshark's: %v %v", want.File, id, g.Methods, g.Responses)
+	}
+	compareStreams(t, y, want, streams)
+}
+
+func epoch(s float64) time.Time { return time.UnixMicro(int64(math.Round(s * 1e6))).UTC() }
+
+func sameTime(got *Time, want *float64, first float64) bool {
+	if got == nil || want == nil {
+		return got == nil && want == nil
+	}
+	return got.Sub(epoch(first+*want)).Abs() <= 2*time.Microsecond
+}
+
+func compareStreams(t *testing.T, y *tally, want truthFile, got []Stream) {
+	if len(want.Calls) == 0 { // streams are told of calls only
+		return
+	}
+	key := func(src, dst, ssrc string) string { return src + ">" + dst + "/" + ssrc }
+	have := map[string]Stream{}
+	for _, s := range got {
+		k := key(s.Source.String(), s.Destination.String(), s.SSRC.String())
+		if _, twice := have[k]; twice {
+			t.Logf("%s: stream %s is told twice", want.File, k)
+		}
+		have[k] = s
+	}
+	announced := map[string]bool{}
+	for _, w := range want.Default {
+		announced[truthKey(w)] = true
+	}
+	for _, w := range want.Streams {
+		k := truthKey(w)
+		g, ok := have[k]
+		delete(have, k)
+		if !y.note("streams", ok) {
+			t.Logf("%s: stream %s is missing: %s, %d packets", want.File, k, w.Payload, w.Packets)
+			continue
+		}
+		if !y.note("stream packets", g.Packets == w.Packets) {
+			t.Logf("%s: stream %s: %d packets, tshark %d", want.File, k, g.Packets, w.Packets)
+		}
+		if !y.note("stream lost", g.Lost == max(0, w.Lost)) {
+			t.Logf("%s: stream %s: %d lost, tshark %d", want.File, k, g.Lost, w.Lost)
+		}
+		// tshark has no clock for dynamic payload types of streams that its
+		// heuristic found, so there is nothing to compare.
+		if g.PayloadType >= 96 && (!announced[k] || w.Jitter == 0) {
+			continue
+		}
+		off := math.Abs(g.Jitter - w.Jitter)
+		if !y.note("stream jitter", off <= 1 || off <= 0.1*w.Jitter) {
+			t.Logf("%s: stream %s: jitter %.3f ms, tshark %.3f (%s, PT %d %s)", want.File, k, g.Jitter, w.Jitter, w.Payload, g.PayloadType, g.Codec)
+		}
+	}
+	for k, s := range have {
+		y.note("streams", false)
+		t.Logf("%s: stream %s is not tshark's: %d packets", want.File, k, s.Packets)
+	}
+}
+
+func truthKey(w truthStream) string {
+	return net.JoinHostPort(w.Src, strconv.Itoa(w.Sport)) + ">" + net.JoinHostPort(w.Dst, strconv.Itoa(w.Dport)) + "/" + w.SSRC
+}
