@@ -1,0 +1,293 @@
+package relay
+
+import (
+	"errors"
+	"math"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/media/codec"
+)
+
+// maxPacket is the longest packet relayed, bytes; anything longer is no audio
+// over a telephone line and is dropped.
+const maxPacket = 2048
+
+// facing is a local address and what peers are told it is.
+type facing struct{ bind, advertise netip.Addr }
+
+// endpoint is a pair of sockets and the one peer it talks to.
+type endpoint struct {
+	s    *Session
+	side Side
+	sock pair
+	from *ports
+	addr netip.AddrPort // for SDP
+
+	// aim is the peer's address by its SDP; learnt* what it turned out to be. The
+	// learnt ones count only for the aim they were learnt under, so that a packet
+	// loop still busy with the old peer cannot undo a new aim.
+	aim        atomic.Pointer[aim]
+	learnt     atomic.Pointer[learnt]
+	learntRTCP atomic.Pointer[learnt]
+
+	latch latch // of the RTP goroutine
+	seen  *aim  // the aim that latch was told
+	stats codec.Stats
+	ssrc  uint32 // that stats is about
+	past  int    // lost packets of earlier SSRCs
+
+	count counters
+	once  sync.Once
+}
+
+// aim is a peer by its SDP. Zero addresses receive nothing.
+type aim struct{ rtp, rtcp netip.AddrPort }
+
+type learnt struct {
+	under *aim
+	addr  netip.AddrPort
+}
+
+// counters are written by packet loops and read by Stats.
+type counters struct {
+	packets, bytes, other, rtcp atomic.Uint64
+	refused, refusedRTCP        atomic.Uint64
+	sent, unsent, sentRTCP      atomic.Uint64
+	lost                        atomic.Uint64
+	jitter                      atomic.Uint64 // float64 bits, ms
+	first, last                 atomic.Int64  // ns after the session's start, 0 for none
+}
+
+func newEndpoint(s *Session, side Side, advertise netip.Addr, sock pair, from *ports) *endpoint {
+	cfg := &s.relay.cfg
+	return &endpoint{
+		s: s, side: side, sock: sock, from: from,
+		addr:  netip.AddrPortFrom(advertise, uint16(sock.port)),
+		latch: newLatch(cfg.Latch, cfg.LatchPackets),
+	}
+}
+
+// setRemote aims at a peer. The same addresses again change nothing: a session
+// refresh must not throw away what was learnt.
+func (e *endpoint) setRemote(rtp, rtcp netip.AddrPort) {
+	rtp, rtcp = plain(rtp), plain(rtcp)
+	if !rtp.IsValid() || rtp.Port() == 0 || rtp.Addr().IsUnspecified() {
+		rtp, rtcp = netip.AddrPort{}, netip.AddrPort{} // on hold by c=0.0.0.0, or refused
+	} else if !rtcp.IsValid() || rtcp.Port() == 0 {
+		rtcp = beside(rtp) // RFC 3605: without a=rtcp it is the next port
+	}
+	if old := e.aim.Load(); old != nil && old.rtp == rtp && old.rtcp == rtcp {
+		return
+	}
+	e.aim.Store(&aim{rtp: rtp, rtcp: rtcp})
+}
+
+// to is where the peer's RTP goes now.
+func (e *endpoint) to() netip.AddrPort {
+	a := e.aim.Load()
+	if a != nil && !a.rtp.IsValid() {
+		return netip.AddrPort{} // wants nothing, wherever it speaks from
+	}
+	if l := e.learnt.Load(); l != nil && l.under == a {
+		return l.addr
+	}
+	if a == nil {
+		return netip.AddrPort{}
+	}
+	return a.rtp
+}
+
+// toRTCP is where the peer's RTCP goes now.
+func (e *endpoint) toRTCP() netip.AddrPort {
+	a := e.aim.Load()
+	if l := e.learntRTCP.Load(); l != nil && l.under == a {
+		return l.addr
+	}
+	rtp := e.to()
+	if a != nil && a.rtcp.Addr() == rtp.Addr() || !rtp.IsValid() {
+		if a == nil {
+			return netip.AddrPort{}
+		}
+		return a.rtcp
+	}
+	return beside(rtp)
+}
+
+// readRTP reads until the socket is closed. forward is given each packet that
+// was admitted; p is meaningful if rtp is true.
+func (e *endpoint) readRTP(forward func(b []byte, p codec.RTP, rtp bool, now int64)) {
+	buf := make([]byte, maxPacket+1)
+	for {
+		n, src, ok := e.read(e.sock.rtp, buf)
+		if !ok {
+			return
+		}
+		if n < 0 {
+			continue
+		}
+		if n > maxPacket {
+			e.count.refused.Add(1)
+			continue
+		}
+		e.receive(buf[:n], src, e.s.now(), forward)
+	}
+}
+
+// receive judges one packet and passes it on.
+func (e *endpoint) receive(b []byte, src netip.AddrPort, now int64, forward func(b []byte, p codec.RTP, rtp bool, now int64)) {
+	if a := e.aim.Load(); a != e.seen {
+		e.seen = a
+		e.latch.aim(a.rtp, now)
+	}
+	p, err := codec.ParseRTP(b)
+	q := &p
+	if err != nil {
+		q = nil
+	}
+	verdict, c := e.latch.admit(b, q, src, now)
+	switch verdict {
+	case keep:
+		return
+	case refuse:
+		e.count.refused.Add(1)
+		return
+	case latched:
+		e.learnt.Store(&learnt{under: e.seen, addr: src})
+		e.s.log.Debug("media source latched", zap.Stringer("side", e.side), zap.Stringer("source", src), zap.Stringer("sdp", e.latch.sdp))
+		for _, h := range c.held[:c.kept] {
+			if hp, err := codec.ParseRTP(h.b); err == nil {
+				e.measure(&hp, len(h.b), h.at)
+				forward(h.b, hp, true, h.at)
+			}
+		}
+		c.kept = 0
+	}
+	if q == nil {
+		e.count.other.Add(1)
+	} else {
+		e.measure(q, len(b), now)
+	}
+	forward(b, p, q != nil, now)
+}
+
+// measure takes a packet into the figures and publishes them.
+func (e *endpoint) measure(p *codec.RTP, size int, now int64) {
+	if e.count.packets.Load() == 0 {
+		e.count.first.Store(max(now, 1))
+		e.ssrc = p.SSRC
+	}
+	if p.SSRC != e.ssrc {
+		e.past += e.stats.Lost()
+		e.stats, e.ssrc = codec.Stats{}, p.SSRC
+	}
+	e.stats.Packet(p.Seq, p.Timestamp, e.s.at(now), codec.Clock(p.PayloadType))
+	e.count.packets.Add(1)
+	e.count.bytes.Add(uint64(size))
+	e.count.last.Store(max(now, 1))
+	e.count.lost.Store(uint64(e.past + e.stats.Lost()))
+	e.count.jitter.Store(math.Float64bits(e.stats.Jitter()))
+}
+
+// readRTCP reads until the socket is closed.
+func (e *endpoint) readRTCP(forward func(b []byte)) {
+	buf := make([]byte, maxPacket+1)
+	for {
+		n, src, ok := e.read(e.sock.rtcp, buf)
+		if !ok {
+			return
+		}
+		if n < 0 || n > maxPacket {
+			continue
+		}
+		if !e.admitRTCP(buf[:n], src) {
+			e.count.refusedRTCP.Add(1)
+			continue
+		}
+		e.count.rtcp.Add(1)
+		forward(buf[:n])
+	}
+}
+
+// admitRTCP takes RTCP from where the SDP says, and from the host that the
+// peer's RTP comes from; the port it uses there is learnt.
+func (e *endpoint) admitRTCP(b []byte, src netip.AddrPort) bool {
+	if src == e.toRTCP() {
+		return true
+	}
+	a := e.aim.Load()
+	if a != nil && src == a.rtcp {
+		return true
+	}
+	if !isRTCP(b) || e.s.relay.cfg.Latch == LatchOff || src.Addr() != e.to().Addr() {
+		return false
+	}
+	e.learntRTCP.Store(&learnt{under: a, addr: src})
+	return true
+}
+
+// read is one datagram; ok is false when the socket is closed, n below 0 when
+// nothing came of it.
+func (e *endpoint) read(c *net.UDPConn, buf []byte) (n int, src netip.AddrPort, ok bool) {
+	n, src, err := c.ReadFromUDPAddrPort(buf)
+	if err == nil {
+		return n, plain(src), true
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return 0, src, false
+	}
+	time.Sleep(time.Millisecond) // a broken socket must not spin
+	return -1, src, true
+}
+
+// send writes an RTP packet to the peer.
+func (e *endpoint) send(b []byte) {
+	to := e.to()
+	if !to.IsValid() {
+		e.count.unsent.Add(1)
+		return
+	}
+	if _, err := e.sock.rtp.WriteToUDPAddrPort(b, to); err != nil {
+		e.count.unsent.Add(1)
+		return
+	}
+	e.count.sent.Add(1)
+}
+
+// sendRTCP writes an RTCP packet to the peer.
+func (e *endpoint) sendRTCP(b []byte) {
+	to := e.toRTCP()
+	if !to.IsValid() {
+		return
+	}
+	if _, err := e.sock.rtcp.WriteToUDPAddrPort(b, to); err == nil {
+		e.count.sentRTCP.Add(1)
+	}
+}
+
+// close closes the sockets, which ends their goroutines, and lets the ports rest.
+func (e *endpoint) close() {
+	e.once.Do(func() {
+		_ = e.sock.rtp.Close()
+		_ = e.sock.rtcp.Close()
+		e.from.release(e.sock.port, time.Now())
+	})
+}
+
+// plain takes the IPv4 address out of an IPv4-mapped one, so that addresses compare.
+func plain(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// beside is the next port up: RTCP's, by RFC 3550 section 11.
+func beside(a netip.AddrPort) netip.AddrPort {
+	if !a.IsValid() || a.Port() == 65535 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr(), a.Port()+1)
+}

@@ -1,0 +1,96 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/portero/portero/media/codec"
+)
+
+// Far is one far side of a call, with ports of its own.
+type Far struct {
+	endpoint *endpoint
+	s        *Session
+}
+
+// ErrGone says that a far side was already dropped or replaced.
+var ErrGone = errors.New("far side is gone")
+
+// PrepareFar takes ports for a new far side while the present one goes on: make
+// before break. Its packets are taken and latched, but the caller hears it only
+// after Switch.
+func (s *Session) PrepareFar() (*Far, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("preparing a far side: %w", ErrClosed)
+	}
+	e, err := s.relay.endpoint(s, FarSide)
+	if err != nil {
+		return nil, fmt.Errorf("preparing a far side: %w", err)
+	}
+	f := &Far{endpoint: e, s: s}
+	s.fars[f] = struct{}{}
+	f.run()
+	return f, nil
+}
+
+// Switch relays the caller to f from now on and closes the far side before it.
+// The caller's stream goes on in one piece: its SSRC stays, its sequence number
+// continues, its timestamp moves by the time that passed.
+func (s *Session) Switch(f *Far) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("switching the far side: %w", ErrClosed)
+	}
+	if _, ok := s.fars[f]; !ok {
+		return fmt.Errorf("switching the far side: %w", ErrGone)
+	}
+	old := s.far.Load()
+	if old == f {
+		return nil
+	}
+	s.far.Store(f)
+	s.out.activate(f)
+	if old != nil {
+		delete(s.fars, old)
+		old.endpoint.close()
+	}
+	return nil
+}
+
+// Drop closes a far side that is not needed. The one in use cannot be dropped:
+// switch to another, or close the session.
+func (s *Session) Drop(f *Far) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.fars[f]; !ok {
+		return nil // dropped, replaced or closed before
+	}
+	if s.far.Load() == f {
+		return errors.New("dropping a far side: the caller is relayed to it; switch to another first")
+	}
+	delete(s.fars, f)
+	f.endpoint.close()
+	return nil
+}
+
+// Addr is the RTP address that goes into the SDP for this far side.
+func (f *Far) Addr() netip.AddrPort { return f.endpoint.addr }
+
+// SetRemote is Session.SetRemote for this far side.
+func (f *Far) SetRemote(rtp, rtcp netip.AddrPort) { f.endpoint.setRemote(rtp, rtcp) }
+
+// Stats are this far side's own figures; they can be read after it was closed.
+func (f *Far) Stats() SideStats { return f.endpoint.snapshot() }
+
+func (f *Far) run() {
+	f.s.run("far rtp", func() { f.endpoint.readRTP(f.rtp) })
+	f.s.run("far rtcp", func() { f.endpoint.readRTCP(f.rtcp) })
+}
+
+func (f *Far) rtp(b []byte, p codec.RTP, rtp bool, now int64) { f.s.out.forward(f, b, &p, rtp, now) }
+
+func (f *Far) rtcp(b []byte) { f.s.out.report(f, b) }

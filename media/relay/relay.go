@@ -1,0 +1,172 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Side is one of the two peers of a call.
+type Side byte
+
+// The sides.
+const (
+	CallerSide Side = iota // who called; for a callback, who is called
+	FarSide                // the PBX, at any moment at most one
+)
+
+func (s Side) String() string {
+	if s == FarSide {
+		return "far"
+	}
+	return "caller"
+}
+
+// ErrClosed says that the relay or the session was closed.
+var ErrClosed = errors.New("media relay closed")
+
+// Relay owns the ports of all calls. Its methods are safe for concurrent use.
+type Relay struct {
+	cfg   Config
+	log   *zap.Logger
+	cname string
+	ports [2]*ports // by side; one and the same if the addresses are
+	binds [2]facing
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	closed   bool
+}
+
+// New checks cfg and returns a relay that holds no port yet.
+func New(cfg Config, log *zap.Logger) (*Relay, error) {
+	var faults []error
+	cfg.Check(func(path, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("media: %s %s", path, fmt.Sprintf(format, args...)))
+	})
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	r := &Relay{cfg: cfg, log: log, cname: newCNAME(), sessions: map[*Session]struct{}{}}
+	for side := range r.ports {
+		bind, advertise, err := cfg.facing(Side(side))
+		if err != nil {
+			return nil, fmt.Errorf("media: %s address: %w", Side(side), err)
+		}
+		r.binds[side] = facing{bind: bind, advertise: advertise}
+		if side > 0 && bind == r.binds[0].bind {
+			r.ports[side] = r.ports[0]
+			continue
+		}
+		r.ports[side] = newPorts(bind, cfg.Ports)
+	}
+	return r, nil
+}
+
+// Options are what a session is opened with.
+type Options struct {
+	// TapFar copies the far side's packets to a tap too.
+	TapFar bool
+	// Clock is the RTP clock of the caller's stream, Hz; 0 means 8000. It matters
+	// only where one stream is continued by another.
+	Clock int
+}
+
+// Open takes ports for both sides of a call and starts to relay between them. The
+// error wraps ErrNoPorts when the range is used up.
+func (r *Relay) Open(callID string, o Options) (*Session, error) {
+	if o.Clock == 0 {
+		o.Clock = 8000
+	}
+	if o.Clock < 0 {
+		return nil, fmt.Errorf("opening media of call %s: clock %d Hz", callID, o.Clock)
+	}
+	s := &Session{relay: r, log: r.log.With(zap.String("call_id", callID)), start: time.Now()}
+	s.tap = newTap(r.cfg.TapBytes, s.start)
+	caller, err := r.endpoint(s, CallerSide)
+	if err != nil {
+		return nil, fmt.Errorf("opening media of call %s: caller's side: %w", callID, err)
+	}
+	fe, err := r.endpoint(s, FarSide)
+	if err != nil {
+		caller.close()
+		return nil, fmt.Errorf("opening media of call %s: far side: %w", callID, err)
+	}
+	s.caller = caller
+	s.out = outbound{to: caller, clock: int64(o.Clock)}
+	if o.TapFar {
+		s.out.tap = newTap(r.cfg.TapBytes, s.start)
+	}
+	f := &Far{endpoint: fe, s: s}
+	s.fars = map[*Far]struct{}{f: {}}
+	s.far.Store(f)
+	s.out.active = f
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		caller.close()
+		fe.close()
+		return nil, fmt.Errorf("opening media of call %s: %w", callID, ErrClosed)
+	}
+	r.sessions[s] = struct{}{}
+	s.run("caller rtp", func() { caller.readRTP(s.fromCaller) })
+	s.run("caller rtcp", func() { caller.readRTCP(s.reportFromCaller) })
+	f.run()
+	return s, nil
+}
+
+func (r *Relay) endpoint(s *Session, side Side) (*endpoint, error) {
+	p := r.ports[side]
+	got, err := p.take(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return newEndpoint(s, side, r.binds[side].advertise, got, p), nil
+}
+
+// Load is how much of the relay is in use.
+type Load struct {
+	Sessions int // open calls
+	Pairs    int // pairs of ports held
+	Limit    int // pairs in the range, both sides together
+}
+
+// Load is taken at the moment of the call.
+func (r *Relay) Load() Load {
+	r.mu.Lock()
+	l := Load{Sessions: len(r.sessions)}
+	r.mu.Unlock()
+	for side, p := range r.ports {
+		if side > 0 && p == r.ports[0] {
+			continue
+		}
+		l.Pairs += p.inUse()
+		l.Limit += p.pairs
+	}
+	return l
+}
+
+// Close closes all sessions and waits for their goroutines.
+func (r *Relay) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	open := make([]*Session, 0, len(r.sessions))
+	for s := range r.sessions {
+		open = append(open, s)
+	}
+	r.mu.Unlock()
+	for _, s := range open {
+		s.Close()
+	}
+	return nil
+}
+
+func (r *Relay) forget(s *Session) {
+	r.mu.Lock()
+	delete(r.sessions, s)
+	r.mu.Unlock()
+}
