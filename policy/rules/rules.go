@@ -29,6 +29,17 @@ func (s *Set) Names() []string {
 	return out
 }
 
+// Judged says whether the rule of that name asks what the caller is: by class,
+// p_machine or evidence.
+func (s *Set) Judged(name string) bool {
+	for _, r := range s.rules {
+		if r.decision.Rule == name {
+			return r.judged
+		}
+	}
+	return false
+}
+
 // Fill sets the facts that follow from the lists: Allowed and Relay by the
 // caller's number, Emergency by the called one. What is set already stays set.
 func (s *Set) Fill(f *policy.Facts) {

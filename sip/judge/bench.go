@@ -1,0 +1,109 @@
+package judge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/portero/portero/media/voice"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/rules"
+	"github.com/portero/portero/sip/fingerprint"
+	"github.com/portero/portero/sip/identity"
+)
+
+// Bench is what calls are judged by. Its fields are set once, before the first
+// Open; it is then safe for concurrent use, and calls keep the Bench that they
+// were opened on. Use it by pointer.
+type Bench struct {
+	Rules  *rules.Set     // required
+	Fusion *policy.Fusion // nil is the built-in one
+	Voice  *voice.Model   // nil is the built-in one
+	Config Config
+	Mode   policy.Mode // recorded with the calls; judgement is the same in both
+
+	once sync.Once
+	zone *time.Location
+}
+
+// prepare fills in what was left to the built-in.
+func (b *Bench) prepare() {
+	if b.Fusion == nil {
+		b.Fusion = policy.DefaultFusion()
+	}
+	if b.Voice == nil {
+		b.Voice = voice.Default()
+	}
+	zone, err := b.Config.Zone()
+	if err != nil {
+		zone = time.UTC // Config.Check has told
+	}
+	b.zone = zone
+}
+
+// Arrival is an INVITE as it came.
+type Arrival struct {
+	Raw           []byte         // the message as received, byte for byte; not kept
+	At            time.Time      // when it was received
+	Transport     string         // udp, tcp, tls, ws, wss
+	Source        netip.AddrPort // who sent it
+	Trunk         string         // name of the trunk it came by
+	TrustIdentity bool           // the trunk may assert identities
+	Load          policy.Load    // what the call meets; zero: not known
+}
+
+// Open opens a call and returns the decision of stage arrival. With an error
+// the call cannot be judged; the decision is then to fail open.
+func (b *Bench) Open(a Arrival) (*Call, policy.Decision, error) {
+	if b.Rules == nil {
+		return nil, b.FailOpen(a.At, policy.Arrival, policy.ReasonAnalysisFailed), errors.New("judge: the bench has no rules")
+	}
+	b.once.Do(b.prepare)
+	method, target, ok := requestLine(a.Raw)
+	if !ok || method != "INVITE" {
+		return nil, b.FailOpen(a.At, policy.Arrival, policy.ReasonAnalysisFailed),
+			fmt.Errorf("judge: a call begins with an INVITE, not with %.60q", fingerprint.StartLine(a.Raw))
+	}
+	c := newCall(b, a)
+	c.print = fingerprint.Of(a.Raw)
+	c.signalling = c.print.Evidence()
+	c.describe(a, target)
+	c.evaluate(a.At)
+	d := b.Rules.Decide(c.facts, c.verdict.Evidence)
+	c.take(d)
+	return c, d, nil
+}
+
+// FailOpen is the decision to let a call pass unjudged, with a reason code of
+// the P4xx kind.
+func (b *Bench) FailOpen(at time.Time, stage policy.Stage, reason string) policy.Decision {
+	d := policy.Decision{At: at, Stage: stage, Rule: rules.DefaultRule, Action: policy.ToAgents,
+		Destination: rules.Defaults().DefaultDestination, Reason: reason}
+	if b.Rules != nil {
+		d.Destination = b.Rules.Destination()
+	}
+	return d
+}
+
+// requestLine splits the first line of a request (RFC 3261 section 7.1).
+func requestLine(raw []byte) (method string, target []byte, ok bool) {
+	m, rest, _ := bytes.Cut(fingerprint.StartLine(raw), []byte{' '})
+	target, version, ok := bytes.Cut(rest, []byte{' '})
+	return string(m), target, ok && bytes.HasPrefix(bytes.ToUpper(version), []byte("SIP/"))
+}
+
+// describe fills in the facts that the INVITE settles.
+func (c *Call) describe(a Arrival, target []byte) {
+	who := identity.Of(a.Raw, a.TrustIdentity)
+	_, called, _, _, _ := fingerprint.SplitURI(target)
+	f := &c.facts
+	f.From, f.FromHost, f.DisplayName, f.Anonymous = who.User, who.Host, who.DisplayName, who.Anonymous
+	f.To, f.Trunk, f.Emergency = string(called), a.Trunk, who.Emergency
+	f.Automata, f.Actor = c.print.Automata, c.print.Actor
+	f.Stack, f.UserAgent, f.PrintID = c.print.Stack, c.print.UserAgent, c.print.ID
+	a.Load.Put(f)
+	c.bench.Rules.Fill(f)
+}

@@ -1,0 +1,237 @@
+package judge
+
+import (
+	"math"
+	"time"
+
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/sip/fingerprint"
+	"github.com/portero/portero/sip/sdp"
+)
+
+// Call is one call before the judge. It is not safe for concurrent use.
+//
+// Everything that hears the caller runs inside Packet, Advance and Ended, on
+// hostile input. Should one of them panic, the caller recovers, never touches
+// this Call again, and fails open (Bench.FailOpen): a Call shares nothing that a
+// panic could leave locked or half written.
+type Call struct {
+	bench *Bench
+	start time.Time // the INVITE's
+	next  time.Time // the next tick
+	ended bool
+
+	print      fingerprint.Print
+	signalling []policy.Evidence
+	prior      float64 // log-odds
+	facts      policy.Facts
+
+	ear      *ear
+	queue    queue
+	answered moment
+	far      moment
+
+	verdict   policy.Verdict
+	verdicts  []policy.Verdict
+	decision  policy.Decision // in force
+	decisions []policy.Decision
+	news      []policy.Decision // not yet returned by Advance
+
+	screenSince time.Time // the dialogue has had the caller since; zero: it has not
+	screenHeard float64   // s heard before that
+	screenEnded time.Time // the dialogue was decided; zero: it was not
+}
+
+// moment is a time that is told once.
+type moment struct {
+	at    time.Time
+	told  bool
+	heard bool // the ear knows
+}
+
+func (m *moment) tell(at time.Time) {
+	if !m.told {
+		m.at, m.told = at, true
+	}
+}
+
+// past says whether the moment has come at a time.
+func (m *moment) past(now time.Time) bool { return m.told && !m.at.After(now) }
+
+// tickEvery is the time between ticks.
+const tickEvery = time.Second
+
+// lastTick is how long after the INVITE a call is still judged. It bounds the
+// work that a recording with a gap of years can ask for.
+const lastTick = 2 * time.Hour
+
+func newCall(b *Bench, a Arrival) *Call {
+	return &Call{
+		bench: b, start: a.At, next: a.At.Add(tickEvery),
+		prior: b.Config.prior(b.Fusion) + a.Load.Shift,
+		ear:   newEar(b.Voice),
+		facts: policy.Facts{Stage: policy.Arrival},
+	}
+}
+
+// Answered says that the caller's leg got its 2xx. Only the first counts.
+func (c *Call) Answered(at time.Time) { c.answered.tell(at) }
+
+// FarAnswered says that a far leg got its 2xx (in a recording: the same moment
+// as Answered). Only the first counts: a call that was moved is not listened to
+// anew.
+func (c *Call) FarAnswered(at time.Time) { c.far.tell(at) }
+
+// Codecs tells the payload types of the caller's stream, from the exchange of
+// session descriptions (RFC 3264), as often as they change.
+func (c *Call) Codecs(codecs map[uint8]sdp.Codec) {
+	for pt, codec := range codecs {
+		c.ear.decoder.Payload(pt, codec.Name, codec.Clock)
+	}
+}
+
+// Packet takes an RTP packet of the caller's, in order of arrival; early media
+// too. The bytes are copied. Ticks before it are run; their decisions wait for
+// Advance.
+func (c *Call) Packet(rtp []byte, at time.Time) {
+	if c.ended {
+		return
+	}
+	c.run(at.Add(-1)) // a tick at this very moment hears the packet
+	c.queue.add(rtp, at)
+}
+
+// Advance runs every tick up to now and returns the decisions that are new.
+func (c *Call) Advance(now time.Time) []policy.Decision {
+	if !c.ended {
+		c.run(now)
+	}
+	return c.tellNews()
+}
+
+// Ended runs the ticks up to the call's end, hears what arrived until then, and
+// gives the final verdict. The decisions returned are those of the ticks: nobody
+// is left to decide on. After it the Call only answers questions.
+func (c *Call) Ended(at time.Time) []policy.Decision {
+	if c.ended {
+		return nil
+	}
+	c.run(at)
+	c.hear(at)
+	c.ear.flush()
+	c.ended = true
+	c.evaluate(at)
+	if !same(c.verdicts[len(c.verdicts)-1], c.verdict) {
+		c.verdicts = append(c.verdicts, c.verdict)
+	}
+	return c.tellNews()
+}
+
+func (c *Call) tellNews() []policy.Decision {
+	news := c.news
+	c.news = nil
+	return news
+}
+
+// Verdict is the present one.
+func (c *Call) Verdict() policy.Verdict { return c.verdict }
+
+// Verdicts are all that differed: by class, or by 0.05 in probability; the last
+// one is the final one once the call has ended.
+func (c *Call) Verdicts() []policy.Verdict { return c.verdicts }
+
+// Decisions are all since the arrival; the last one is in force.
+func (c *Call) Decisions() []policy.Decision { return c.decisions }
+
+// Facts are those of the last tick.
+func (c *Call) Facts() policy.Facts { return c.facts }
+
+// Print is the INVITE's fingerprint.
+func (c *Call) Print() fingerprint.Print { return c.print }
+
+// Dropped is how many packets were not heard because too many came at once.
+func (c *Call) Dropped() int { return c.queue.dropped }
+
+// run runs the ticks up to a time.
+func (c *Call) run(until time.Time) {
+	for !c.next.After(until) && c.next.Sub(c.start) <= lastTick {
+		c.tick(c.next)
+		c.next = c.next.Add(tickEvery)
+	}
+}
+
+// tick hears what arrived up to a moment, judges, and asks the rules.
+func (c *Call) tick(at time.Time) {
+	c.hear(at)
+	c.evaluate(at)
+	c.ask(at)
+}
+
+// hear hands the packets up to a moment to the ear, and the answer in its place
+// among them.
+func (c *Call) hear(until time.Time) {
+	c.queue.drain(until, func(b []byte, at time.Time) {
+		c.tellAnswer(at)
+		c.ear.packet(b, at)
+	})
+	c.tellAnswer(until)
+}
+
+func (c *Call) tellAnswer(now time.Time) {
+	if c.answered.heard || !c.answered.past(now) {
+		return
+	}
+	c.answered.heard = true
+	c.ear.answered(c.answered.at)
+	c.screenBegins(c.answered.at)
+}
+
+// screenBegins notes from when on a screened caller is heard, once answered.
+func (c *Call) screenBegins(at time.Time) {
+	if c.decision.Action == policy.ToScreen && c.answered.heard && c.screenSince.IsZero() {
+		c.screenSince, c.screenHeard = at, c.ear.heard()
+	}
+}
+
+// evaluate brings verdict and facts up to date.
+func (c *Call) evaluate(at time.Time) {
+	ev := c.ear.evidence(append(make([]policy.Evidence, 0, 16), c.signalling...))
+	for i := range ev {
+		ev[i].LLR, ev[i].Recording = round(ev[i].LLR, 100), round(ev[i].Recording, 100)
+	}
+	v := c.bench.Fusion.Verdict(c.prior, ev, at)
+	v.PMachine = round(v.PMachine, 1e4)
+	c.verdict = v
+	if n := len(c.verdicts); n == 0 || c.verdicts[n-1].Class != v.Class || math.Abs(c.verdicts[n-1].PMachine-v.PMachine) >= 0.05 {
+		c.verdicts = append(c.verdicts, v)
+	}
+
+	f := &c.facts
+	f.Now = at.In(c.bench.zone)
+	f.Class, f.PMachine = v.Class, v.PMachine
+	f.WaitSeconds = at.Sub(c.start).Seconds()
+	f.HeardSeconds, f.SpeechSeconds = c.ear.heard(), c.ear.spoken()
+	f.Digits = string(c.ear.digits)
+}
+
+// round to a hundredth of a nat, or what else: figures that people compare, and
+// that a frame more or less at a tick hardly moves.
+func round(x, steps float64) float64 {
+	if x = math.Round(x*steps) / steps; x == 0 {
+		return 0 // and not -0, which JSON tells apart
+	}
+	return x
+}
+
+// same says whether two verdicts differ in nothing but their time.
+func same(a, b policy.Verdict) bool {
+	if a.Class != b.Class || a.PMachine != b.PMachine || len(a.Evidence) != len(b.Evidence) {
+		return false
+	}
+	for i := range a.Evidence {
+		if a.Evidence[i] != b.Evidence[i] {
+			return false
+		}
+	}
+	return true
+}
