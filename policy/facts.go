@@ -32,6 +32,7 @@ type Facts struct {
 	SpeechSeconds float64 `expr:"speech_seconds"` // caller's speech so far, s
 	Digits        string  `expr:"digits"`         // keys pressed so far
 	WaitSeconds   float64 `expr:"wait_seconds"`   // since the INVITE, s
+	Screened      bool    `expr:"screened"`       // the caller was screened
 
 	AgentsBusy  int     `expr:"agents_busy"`  // calls now at agents' destinations
 	AgentsFree  int     `expr:"agents_free"`  // capacity minus busy, never below 0

@@ -38,7 +38,8 @@ type Rule struct {
 	// When is the expression that must be true; `true` matches every call.
 	When string `yaml:"when"`
 	// Stages at which the rule is asked: arrival, listening, dialogue.
-	// Default: all. A rule of action screen is never asked at dialogue.
+	// Default: all. A rule of action screen is asked only until the call was
+	// screened, so never at dialogue.
 	Stages []policy.Stage `yaml:"stages"`
 	// Action: agents, automation, callback, screen or reject.
 	Action policy.Action `yaml:"action"`

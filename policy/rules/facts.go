@@ -35,6 +35,7 @@ type env struct {
 	SpeechSeconds float64   `expr:"speech_seconds"`
 	Digits        string    `expr:"digits"`
 	WaitSeconds   float64   `expr:"wait_seconds"`
+	Screened      bool      `expr:"screened"`
 	AgentsBusy    int       `expr:"agents_busy"`
 	AgentsFree    int       `expr:"agents_free"`
 	CallsNow      int       `expr:"calls_now"`
@@ -89,7 +90,7 @@ func (e *env) load(f *policy.Facts, ev []policy.Evidence) {
 	e.Automata, e.Actor = f.Automata, f.Actor
 	e.Stack, e.UserAgent, e.PrintID = f.Stack, f.UserAgent, f.PrintID
 	e.HeardSeconds, e.SpeechSeconds = f.HeardSeconds, f.SpeechSeconds
-	e.Digits, e.WaitSeconds = f.Digits, f.WaitSeconds
+	e.Digits, e.WaitSeconds, e.Screened = f.Digits, f.WaitSeconds, f.Screened
 	e.AgentsBusy, e.AgentsFree = f.AgentsBusy, f.AgentsFree
 	e.CallsNow, e.CallsMinute, e.Surge = f.CallsNow, f.CallsMinute, f.Surge
 	e.Campaign = f.Campaign

@@ -87,8 +87,8 @@ func (s *Set) Decide(f policy.Facts, ev []policy.Evidence) policy.Decision {
 	}()
 	e.load(&f, ev)
 	for _, r := range s.rules {
-		if !r.stages[f.Stage] {
-			continue
+		if !r.stages[f.Stage] || f.Screened && r.decision.Action == policy.ToScreen {
+			continue // nobody is screened twice
 		}
 		matched, err := r.ask(e)
 		if err != nil {

@@ -73,6 +73,7 @@ func TestDecide(t *testing.T) {
 		{"evidence by name", f(func(f *policy.Facts) { f.Stage = policy.Listening }), campaign, "message callback  P200-message 0"},
 		{"screen", f(func(f *policy.Facts) { f.AgentsFree = 0 }), nil, "busy screen  P200-busy 0"},
 		{"never screened twice", f(func(f *policy.Facts) { f.AgentsFree, f.Stage, f.Digits = 0, policy.Dialogue, "1" }), nil, "default agents agents P310-screened-undecided 0"},
+		{"never screened twice, listening again", f(func(f *policy.Facts) { f.AgentsFree, f.Stage, f.Screened = 0, policy.Listening, true }), nil, "default agents agents P300-no-rule 0"},
 		{"night", f(func(f *policy.Facts) { f.Now = noon.Add(9 * time.Hour) }), nil, "night agents night P200-night 0"},
 		{"sunday", f(func(f *policy.Facts) { f.Now = noon.Add(48 * time.Hour) }), nil, "night agents night P200-night 0"},
 		{"expression fails", f(func(f *policy.Facts) { f.Stage, f.Digits = policy.Dialogue, "x" }), nil, "digits agents agents P420-rules-broken 0"},

@@ -68,7 +68,7 @@ func (c *Call) askDialogue(at time.Time) {
 		return
 	}
 	c.facts.Stage = policy.Dialogue
-	c.screenEnded = at
+	c.facts.Screened, c.screenEnded = true, at
 	c.decide(c.bench.Rules.Decide(c.facts, c.verdict.Evidence))
 }
 
