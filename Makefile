@@ -1,0 +1,58 @@
+# Portero. Needs Debian 12, Go, git and make; what else a target needs it
+# installs itself (root or sudo).
+#
+#   make               build ./portero
+#   make demo          real calls through the door, on loopback, with what was judged and why
+#                      (PBX=asterisk: in front of a real Asterisk)
+#   make test          everything that must hold: style, vet, staticcheck, race tests, interoperability
+#   make quick         style, vet, staticcheck and the tests that need neither Debian packages nor root
+#   make fuzz          every fuzz target for FUZZTIME (10s)
+#   make bench         every benchmark
+#   make clean         remove what was built; .cache/ (the Asterisk tree) stays
+
+GO       ?= go
+PBX      ?=
+FUZZTIME ?= 10s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TESTFLAGS ?=
+
+.PHONY: all build demo test quick style fuzz bench clean
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o portero ./cmd/portero
+
+demo: build
+	testdata/interop/setup demo
+	$(GO) run ./cmd/demo -portero ./portero -config configs/demo.yaml -pbx '$(PBX)'
+
+# The race detector needs cgo; nothing of ours does.
+test:
+	testdata/interop/setup test pbx
+	$(MAKE) --no-print-directory style
+	CGO_ENABLED=1 PORTERO_INTEROP=1 $(GO) test -race -timeout 20m $(TESTFLAGS) ./...
+
+quick: style
+	CGO_ENABLED=0 $(GO) test $(TESTFLAGS) ./...
+
+style:
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 -r gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	CGO_ENABLED=0 $(GO) vet ./...
+	CGO_ENABLED=0 $(GO) tool staticcheck ./...
+
+# go test fuzzes one target at a time.
+fuzz:
+	@set -e; for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' $$package/*_test.go); do \
+			echo "$$package $$target"; \
+			$(GO) test ./$$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -f portero
