@@ -9,24 +9,53 @@
 package config
 
 import (
+	"bytes"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/portero/portero/cmd/portero/console"
+	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/media/voice"
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/callback"
+	"github.com/portero/portero/policy/campaign"
 	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/policy/surge"
 	"github.com/portero/portero/sip/door"
+	"github.com/portero/portero/sip/judge"
 )
 
 // Config is the whole configuration.
 type Config struct {
 	// Mode is observe (decide and write down, act on nothing) or enforce
-	// (decide, write down and act). Default observe.
+	// (decide, write down and act). Default: observe.
 	Mode policy.Mode `yaml:"mode"`
 	// Door is the signalling side: listeners, trunks, destinations, limits.
 	Door door.Config `yaml:"sip"`
+	// Relay is the media side: addresses and ports of RTP.
+	Relay relay.Config `yaml:"media"`
+	// Prompts is what Portero says.
+	Prompts prompt.Config `yaml:"prompts"`
 	// Rules are the operator's policy: rules, lists, allow, relay, emergency
 	// and default_destination, at the top level of the file.
 	Rules rules.Config `yaml:",inline"`
+	// Judge is how evidence becomes a verdict, and for how long.
+	Judge judge.Config `yaml:"judgement"`
+	// Campaign is how calls are found that belong together.
+	Campaign campaign.Config `yaml:"campaign"`
+	// Surge is the load: how many calls the agents can hold, and what counts
+	// as a flood.
+	Surge surge.Config `yaml:"surge"`
+	// Callback is who is promised a callback and how promises are kept.
+	Callback callback.Config `yaml:"callback"`
 	// Store is where records and promises are kept.
 	Store store.Config `yaml:"store"`
+	// Console is the HTTP side: health, metrics, the admin API.
+	Console console.Config `yaml:"console"`
 	// Log says what is logged and how.
 	Log Log `yaml:"log"`
 }
@@ -34,33 +63,83 @@ type Config struct {
 // Defaults are the values of all keys that a file does not have.
 func Defaults() Config {
 	return Config{
-		Mode:  policy.Observe,
-		Door:  door.Defaults(),
-		Rules: rules.Defaults(),
-		Store: store.Defaults(),
-		Log:   Log{Level: "info", Format: "json"},
+		Mode:     policy.Observe,
+		Door:     door.Defaults(),
+		Relay:    relay.Defaults(),
+		Prompts:  prompt.Defaults(),
+		Rules:    rules.Defaults(),
+		Judge:    judge.Defaults(),
+		Campaign: campaign.Defaults(),
+		Surge:    surge.Defaults(),
+		Callback: callback.Defaults(),
+		Store:    store.Defaults(),
+		Console:  console.Defaults(),
+		Log:      Log{Level: "info", Format: "json"},
 	}
 }
 
-// check asks every room for its faults.
+// check asks every room for its faults, and looks at what no room sees alone.
 func (c *Config) check(r *reader) {
+	top := r.checkFault("")
 	if c.Mode != policy.Observe && c.Mode != policy.Enforce {
-		r.checkFault("")("mode", "%q is not a mode; allowed: observe, enforce", c.Mode)
+		top("mode", "%q is not a mode; allowed: observe, enforce", c.Mode)
 	}
 	c.Door.Check(r.checkFault("sip"))
-	c.Rules.Check(r.checkFault(""))
-	if len(c.Door.Destinations) > 0 { // else one fault says it all
-		c.Rules.CheckDestinations(c.destinations(), r.checkFault(""))
-	}
+	c.Relay.Check(r.checkFault("media"))
+	c.Prompts.Check(r.checkFault("prompts"))
+	c.Rules.Check(top)
+	c.Judge.Check(r.checkFault("judgement"))
+	c.Campaign.Check(r.checkFault("campaign"))
+	c.Surge.Check(r.checkFault("surge"))
+	c.Callback.Check(r.checkFault("callback"))
 	c.Store.Check(r.checkFault("store"))
+	c.Console.Check(r.checkFault("console"))
 	c.Log.check(r.checkFault("log"))
+	if len(c.Door.Destinations) > 0 { // else one fault says it all
+		c.checkDestinations(top)
+	}
+	checkFile(top, "judgement.fusion", c.Judge.Fusion, func(f io.Reader) error {
+		b, err := io.ReadAll(f)
+		if err == nil {
+			_, err = policy.ParseFusion(b)
+		}
+		return err
+	})
+	checkFile(top, "judgement.model", c.Judge.Model, func(f io.Reader) error {
+		_, err := voice.ReadModel(f)
+		return err
+	})
 }
 
-// destinations are the names that rules may send calls to.
-func (c *Config) destinations() map[string]bool {
-	names := map[string]bool{}
+// checkDestinations checks that what other rooms name is there.
+func (c *Config) checkDestinations(fault func(path, format string, args ...any)) {
+	known := map[string]bool{}
 	for name := range c.Door.Destinations {
-		names[name] = true
+		known[name] = true
 	}
-	return names
+	c.Rules.CheckDestinations(known, fault)
+	if to := c.Callback.Destination; to != "" && !known[to] {
+		fault("callback.destination", "%q is no configured destination; allowed: %s", to, strings.Join(c.Door.DestinationNames(), ", "))
+	}
+	if !c.Callback.Enabled {
+		i := slices.IndexFunc(c.Rules.Rules, func(r rules.Rule) bool { return r.Action == policy.ToCallback })
+		if i >= 0 && c.Mode == policy.Enforce {
+			fault("callback.enabled", "is false, but rule %q promises callbacks; allowed: true, or no rule of action callback", c.Rules.Rules[i].Name)
+		}
+	}
+}
+
+// checkFile reports a file that cannot be opened or does not hold what it
+// should. An empty name is the built-in one.
+func checkFile(fault func(path, format string, args ...any), path, name string, read func(io.Reader) error) {
+	if name == "" {
+		return
+	}
+	b, err := os.ReadFile(name)
+	if err == nil {
+		err = read(bytes.NewReader(b))
+	}
+	if err != nil {
+		fault(path, "%v; allowed: a file of that kind, or no key for the built-in one", err)
+	}
 }

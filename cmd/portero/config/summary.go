@@ -3,12 +3,50 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/portero/portero/policy"
 )
 
 // Summary is what the configuration will do, for `portero check`: one line a
-// subject.
+// subject, and the rules in the order in which they are asked.
 func (c *Config) Summary() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "mode: %s\n", c.Mode)
+	acts := "decides and writes down, acts on nothing"
+	if c.Mode == policy.Enforce {
+		acts = "decides, writes down and acts"
+	}
+	fmt.Fprintf(&b, "mode          %s: %s\n", c.Mode, acts)
+	fmt.Fprintf(&b, "listen        %s\n", strings.Join(c.Door.Listen, ", "))
+	for _, t := range c.Door.Trunks {
+		fmt.Fprintf(&b, "trunk         %s: %s\n", t.Name, strings.Join(t.Addresses, ", "))
+	}
+	for _, name := range c.Door.DestinationNames() {
+		fmt.Fprintf(&b, "destination   %s: %s\n", name, c.Door.Destinations[name].URI)
+	}
+	fmt.Fprintf(&b, "always pass   emergency (%s), relay (%s), allow (%s)\n",
+		orNone(c.Rules.Emergency), orNone(c.Rules.Relay), orNone(c.Rules.Allow))
+	for i, r := range c.Rules.Rules {
+		stages := "any stage"
+		if len(r.Stages) > 0 {
+			stages = fmt.Sprint(r.Stages)
+		}
+		fmt.Fprintf(&b, "rule %-8d %s: %s -> %s, %s\n", i+1, r.Name, strings.Join(strings.Fields(r.When), " "), target(r.Action, r.Destination), stages)
+	}
+	fmt.Fprintf(&b, "otherwise     -> agents (%s)\n", c.Rules.DefaultDestination)
 	return b.String()
+}
+
+// target is an action and where it leads.
+func target(a policy.Action, destination string) string {
+	if destination == "" {
+		return string(a)
+	}
+	return fmt.Sprintf("%s (%s)", a, destination)
+}
+
+func orNone(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, ", ")
 }
