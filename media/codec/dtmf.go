@@ -21,7 +21,7 @@ const (
 	// toneShare is the least share of the window's energy in the two tones.
 	// Speech puts more into harmonics and other formants: this, with two windows
 	// in a row of the same key, is what keeps talk from dialling.
-	toneShare = 0.80
+	toneShare = 0.90
 	// toneGlance is the same before the tones' exact frequencies were looked for.
 	toneGlance = 0.35
 	// toneLead is how far the strongest tone of a group leads the others, 6 dB.
