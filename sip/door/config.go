@@ -10,6 +10,9 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 )
 
+// maxMessage is what sipgo reads at once; a larger message would be cut.
+const maxMessage = 32 << 10
+
 // Config is the signalling side of a door.
 type Config struct {
 	// Listen are the sockets for SIP, as transport:address:port with transport
@@ -32,13 +35,9 @@ type Config struct {
 	// Strangers says what an address that is neither trunk nor PBX gets: drop
 	// (nothing, the default) or refuse (403).
 	Strangers string `yaml:"strangers"`
-	// Automation and agents are ordinary names; Agents names the destination
-	// whose calls count as busy agents and that calls fall back to when anything
-	// of Portero's own fails. Default: agents.
+	// Agents names the destination whose calls count as busy agents, and that
+	// calls go to when anything of Portero's own fails. Default: agents.
 	Agents string `yaml:"agents"`
-	// AgentCapacity is how many calls the agents can hold at once. It feeds
-	// agents_free in rules and the callback dialer. Default: 10.
-	AgentCapacity int `yaml:"agent_capacity"`
 	// MaxCalls is how many calls the door holds; more get 503 with Retry-After.
 	// Default: 2000.
 	MaxCalls int `yaml:"max_calls"`
@@ -94,10 +93,9 @@ func Defaults() Config {
 		Strangers:     "drop",
 		Proxy:         "agents",
 		Agents:        "agents",
-		AgentCapacity: 10,
 		CallbackVia:   "agents",
 		MaxCalls:      2000,
-		MaxMessage:    32 << 10,
+		MaxMessage:    maxMessage,
 		MaxHeaders:    128,
 		RingTimeout:   3 * time.Minute,
 		AnswerTimeout: 8 * time.Second,
@@ -170,15 +168,15 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		path     string
 		n, least int
 	}{
-		{"agent_capacity", c.AgentCapacity, 0}, {"max_calls", c.MaxCalls, 1}, {"max_calls_per_trunk", c.MaxCallsPerTrunk, 0},
+		{"max_calls", c.MaxCalls, 1}, {"max_calls_per_trunk", c.MaxCallsPerTrunk, 0},
 		{"max_message", c.MaxMessage, 1024}, {"max_headers", c.MaxHeaders, 16},
 	} {
 		if r.n < r.least {
 			fault(r.path, "%d is too small; allowed: %d and more", r.n, r.least)
 		}
 	}
-	if c.MaxMessage > 64<<10 {
-		fault("max_message", "%d is more than a datagram holds; allowed: up to 65536", c.MaxMessage)
+	if c.MaxMessage > maxMessage {
+		fault("max_message", "%d is more than is read at once; allowed: up to %d", c.MaxMessage, maxMessage)
 	}
 	for _, r := range []struct {
 		path string

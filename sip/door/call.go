@@ -1,0 +1,343 @@
+package door
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/judge"
+)
+
+// call is one caller's visit. All fields below box belong to its goroutine.
+type call struct {
+	d       *Door
+	id      string // Portero's own
+	log     *zap.Logger
+	trunk   Trunk
+	in      received
+	source  netip.AddrPort
+	attempt string
+	box     *mailbox
+	over    chan struct{} // closed when the goroutine has ended
+	lateMu  sync.Mutex    // orders what late 2xx do after that
+
+	bench   *judge.Bench
+	mode    policy.Mode
+	judged  *judge.Call // nil: Portero cannot judge this call and passes it on
+	hearing *hearing
+	session *relay.Session
+
+	caller *leg
+	far    *leg // where the caller is, or is being sent
+	next   *leg // where the caller is being moved to
+	old    []*leg
+	talk   *talk // a built-in dialogue has the caller
+
+	plan       policy.Decision // in force
+	fallen     bool            // failed open once already
+	arrived    bool            // counted by surge
+	farTaken   bool            // the session's first far ports are in use
+	ringing    *prompt.Player  // ringing tone for a caller who was answered
+	promisedID int64           // a promise stored in this call
+	answeredAt time.Time       // the caller's leg got its 2xx
+	ending     bool
+	rec        store.Record
+	promise    *promise // this call is a callback: what is owed
+}
+
+const tagAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+func token(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = tagAlphabet[rand.IntN(len(tagAlphabet))]
+	}
+	return string(b)
+}
+
+func (d *Door) newCall(callID string, log *zap.Logger) *call {
+	c := &call{d: d, id: token(16), box: newMailbox(), over: make(chan struct{}), bench: d.bench.Load()}
+	c.log = log.With(zap.String("portero_id", c.id))
+	c.mode = c.bench.Mode
+	c.rec = store.Record{CallID: callID, ID: c.id, Mode: c.mode}
+	return c
+}
+
+// post hands an event to the call's goroutine; false: the call is over.
+func (c *call) post(f func()) bool { return c.box.post(f) }
+
+// after posts an event later.
+func (c *call) after(t time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(t, func() { c.post(f) })
+}
+
+// run is the call's goroutine: events one after another until all legs are gone.
+func (c *call) run() {
+	c.d.deps.Metrics.CallStarted()
+	for !c.finished() {
+		<-c.box.signal
+		for _, f := range c.box.take() {
+			c.do(f)
+		}
+	}
+	c.box.close()
+	c.release()
+	close(c.over)
+	c.d.forget(c)
+}
+
+// do runs one event. A panic ends this call and no other.
+func (c *call) do(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.d.deps.Metrics.Panicked()
+			c.log.Error("a fault of Portero's own ends this call", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+			c.rec.Errors = append(c.rec.Errors, fmt.Sprint("panic: ", r))
+			c.crash()
+		}
+	}()
+	f()
+}
+
+// crash ends all legs as well as can still be done.
+func (c *call) crash() {
+	defer func() {
+		if r := recover(); r != nil {
+			c.log.Error("ending the call failed as well", zap.Any("panic", r))
+			c.ending = true
+			for _, l := range c.legs() {
+				l.state = legGone
+				c.d.dropDialog(l)
+			}
+		}
+	}()
+	if c.ending { // it failed while ending: let go of everything
+		for _, l := range c.legs() {
+			l.gone(500)
+		}
+		return
+	}
+	c.hangup("internal error")
+}
+
+func (c *call) legs() []*leg {
+	out := append([]*leg(nil), c.old...)
+	for _, l := range []*leg{c.caller, c.far, c.next} {
+		if l != nil {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func (c *call) finished() bool {
+	if !c.ending {
+		return false
+	}
+	for _, l := range c.legs() {
+		if l.state != legGone {
+			return false
+		}
+	}
+	return true
+}
+
+// settle wakes the goroutine so that it looks whether the call is finished.
+func (c *call) settle() { c.post(func() {}) }
+
+// other is the leg at the far side of a leg.
+func (c *call) other(l *leg) *leg {
+	switch l {
+	case c.caller:
+		return c.far
+	case c.far:
+		return c.caller
+	}
+	return nil
+}
+
+// serveInvite runs on the transaction's handler until the INVITE has its final
+// response.
+func (c *call) serveInvite(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+	c.d.answer(req, tx, 100, "Trying")
+	l := c.callerLeg(req)
+	in := newIncoming(req, tx)
+	l.in = in
+	c.caller = l
+	c.d.addDialog(l)
+	if !tx.OnCancel(func(*sipmsg.Request) { c.post(c.onCancel) }) {
+		c.post(c.onCancel)
+	}
+	c.post(c.arrive)
+	go c.run()
+	select {
+	case <-in.done:
+	case <-c.over:
+	}
+}
+
+// callerLeg makes the caller's leg from its INVITE (RFC 3261 section 12.1.1).
+func (c *call) callerLeg(req *sipmsg.Request) *leg {
+	l := &leg{c: c, role: "caller", uas: true, log: c.log, state: legCalling, invite: req,
+		transport: req.Transport(), peer: req.Source(),
+		callID: req.CallID().Value(), localTag: token(12), session: uint64(rand.Uint32()), version: 1,
+		cseq: uint64to31(rand.Uint64()), remoteCSeq: req.CSeq().SeqNo}
+	from, to := req.From(), req.To()
+	l.remote = partyOf(from.DisplayName, from.Address, from.Params)
+	l.remoteTag, _ = from.Params.Get("tag")
+	l.local = partyOf(to.DisplayName, to.Address, to.Params)
+	l.target = req.Recipient
+	l.retarget(req.Contact())
+	for _, h := range req.GetHeaders("Record-Route") {
+		if rr, ok := h.(*sipmsg.RecordRouteHeader); ok {
+			l.routes = append(l.routes, *rr.Address.Clone())
+		}
+	}
+	l.hop = c.d.hopAt(l.transport, c.in.local)
+	// sipgo answers a CANCEL by itself, with the tag it finds here.
+	req.To().Params.Add("tag", l.localTag)
+	return l
+}
+
+func uint64to31(n uint64) uint32 { return uint32(n>>40) & 0xffffff }
+
+// hopAt is the socket an address belongs to, or one of the transport.
+func (d *Door) hopAt(transport string, local netip.AddrPort) *hop {
+	for _, h := range d.hops {
+		if h.transport == transport && h.addr == local {
+			return h
+		}
+	}
+	return d.hopFor(transport, local.String())
+}
+
+// arrive judges the INVITE and carries out the decision.
+func (c *call) arrive() {
+	req := c.caller.invite
+	c.rec.From, c.rec.To = c.caller.remote.uri.User, dialled(req)
+	c.rec.Direction, c.rec.Trunk, c.rec.Source, c.rec.Transport = store.Inbound, c.trunk.Name, c.source.String(), c.caller.transport
+	c.rec.InviteAt = store.At(c.in.at)
+	offer, err := c.caller.read(bodyOf(req))
+	if err != nil {
+		c.log.Info("the offer cannot be read", zap.Error(err))
+		c.refuse(488, "Not Acceptable Here: "+err.Error())
+		return
+	}
+	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{}); err != nil {
+		c.log.Error("no media ports", zap.Error(err))
+		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
+		return
+	}
+	decision := c.judge()
+	c.startHearing()
+	c.log.Info("call", zap.String("from", c.rec.From), zap.String("to", c.rec.To), zap.String("trunk", c.trunk.Name),
+		zap.String("action", string(decision.Action)), zap.String("rule", decision.Rule), zap.String("reason", decision.Reason),
+		zap.String("mode", string(c.mode)))
+	c.caller.settleMedia(offer)
+	c.carryOut(decision)
+}
+
+// dialled is the number or name that was called.
+func dialled(req *sipmsg.Request) string {
+	if u := req.Recipient; u.User != "" {
+		return u.User
+	} else if r := u.Raw(); r != "" {
+		n, _, _ := strings.Cut(r, ";")
+		return n
+	}
+	return req.Recipient.Host
+}
+
+// onCancel: sipgo found the INVITE unanswered and has sent its 487.
+func (c *call) onCancel() {
+	if c.caller.in != nil {
+		c.caller.in.finish()
+		c.caller.in = nil
+	}
+	if c.caller.unacked != nil {
+		c.caller.unacked.stop()
+		c.caller.unacked = nil
+	}
+	c.log.Info("CANCEL received")
+	c.answeredAt = time.Time{}
+	c.caller.gone(487)
+	c.outcome(487, "cancelled", "caller")
+	c.end("caller", "CANCEL")
+}
+
+// refuse gives the caller's INVITE a final response and ends the call.
+func (c *call) refuse(code int, reason string, headers ...sipmsg.Header) {
+	if c.caller.in != nil {
+		c.caller.respondPlain(c.caller.in, code, reason, headers...)
+	}
+	c.caller.gone(code)
+	c.outcome(code, "", "portero")
+	c.end("portero", reason)
+}
+
+// hangup ends the call from Portero's side.
+func (c *call) hangup(why string) {
+	if c.ending {
+		return
+	}
+	if c.caller != nil && c.caller.uas && c.caller.in != nil && c.answeredAt.IsZero() {
+		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
+		return
+	}
+	c.end("portero", why)
+}
+
+// end ends every leg. The call's goroutine goes on until all are gone.
+func (c *call) end(by, why string) {
+	if c.ending {
+		return
+	}
+	c.ending = true
+	c.rec.EndedBy = store.Party(by)
+	c.rec.EndedAt = store.At(time.Now())
+	c.stopTalk()
+	c.hushRing()
+	c.stopHearing()
+	for _, l := range c.legs() {
+		if l == c.caller && l.uas && l.in != nil && l.state != legUp {
+			l.respondPlain(l.in, 487, "Request Terminated")
+			l.gone(487)
+			continue
+		}
+		l.bye("")
+	}
+	c.log.Info("call ended", zap.String("by", by), zap.String("why", why))
+	c.writeRecord()
+	c.settle()
+}
+
+// release gives back what the call held.
+func (c *call) release() {
+	for _, l := range c.legs() {
+		l.gone(0)
+	}
+	if c.session != nil {
+		c.session.Close()
+	}
+	if c.arrived {
+		c.d.deps.Surge.Left()
+	}
+}
+
+func noWait() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	time.AfterFunc(2*time.Second, cancel)
+	return ctx
+}

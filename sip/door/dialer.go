@@ -1,0 +1,203 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/callback"
+	"github.com/portero/portero/policy/dialogue"
+	"github.com/portero/portero/policy/store"
+)
+
+// promise is the callback that a call keeps.
+type promise struct {
+	id          string
+	destination string
+	result      chan callback.Result // takes one
+	told        bool
+	confirmed   bool
+}
+
+// confirmPatience is how long a person who was called back has for the key
+// after each prompt.
+const confirmPatience = 8 * time.Second
+
+// Dial keeps a promise: it calls the number through the PBX, asks whoever
+// answers to press 1, and joins them to the promise's destination. It returns
+// when it is known what came of it; joined calls go on by themselves.
+func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
+	t, ok := d.targets[d.cfg.CallbackVia]
+	if !ok {
+		return callback.Result{Outcome: callback.NotDialed, Detail: fmt.Sprintf("destination %q is not configured", d.cfg.CallbackVia)}
+	}
+	callID := token(20) + "@portero"
+	c := d.newCall(callID, d.log.With(zap.String("call_id", callID), zap.Int64("promise", p.ID)))
+	dest := p.Destination
+	if dest == "" {
+		dest = d.agents
+	}
+	c.promise = &promise{id: strconv.FormatInt(p.ID, 10), destination: dest, result: make(chan callback.Result, 1)}
+	if code, reason := d.admit(c, ""); code != 0 {
+		return callback.Result{Outcome: callback.NotDialed, Detail: reason}
+	}
+	c.post(func() { c.callBack(t, callID, p.Number) })
+	go c.run()
+	select {
+	case r := <-c.promise.result:
+		return r
+	case <-ctx.Done():
+		c.post(func() {
+			if !c.promise.told { // a joined call is not cut off by its dialer's deadline
+				c.keep(callback.NoAnswer, "given up: "+ctx.Err().Error())
+				c.end("portero", "callback given up")
+			}
+		})
+	case <-c.over:
+	}
+	select {
+	case r := <-c.promise.result:
+		return r
+	case <-c.over:
+	case <-time.After(time.Second):
+	}
+	select {
+	case r := <-c.promise.result:
+		return r
+	default:
+		return callback.Result{Outcome: callback.Failed, Detail: "the call ended without a result", CallID: callID}
+	}
+}
+
+// keep tells the dialer what came of the promise; the first word counts.
+func (c *call) keep(o callback.Outcome, detail string) {
+	if c.promise == nil || c.promise.told {
+		return
+	}
+	c.promise.told = true
+	c.promise.result <- callback.Result{Outcome: o, Detail: detail, CallID: c.rec.CallID}
+}
+
+// joined: the person called back and the agents have each other.
+func (c *call) joined() {
+	if c.promise != nil {
+		c.keep(callback.Joined, "joined to "+c.promise.destination)
+	}
+}
+
+// callBack calls the number. For the rest of its life the call is like any
+// other: the person called is its caller leg.
+func (c *call) callBack(t target, callID, number string) {
+	now := time.Now()
+	c.in.at = now
+	c.rec.Direction, c.rec.From, c.rec.To = store.Callback, number, number
+	c.rec.InviteAt, c.rec.Transport = store.At(now), t.transport
+	c.plan = policy.Decision{Action: policy.ToCallback, Reason: policy.ReasonPromised}
+	l := &leg{c: c, role: "caller", log: c.log, transport: t.transport, peer: t.hostport, state: legCalling,
+		callID: callID, localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
+	l.hop = c.d.hopFor(t.transport, t.hostport)
+	from := l.hop.contact("portero", "UDP")
+	if c.d.cfg.CallerID != "" {
+		if err := sipmsg.ParseUri(c.d.cfg.CallerID, &from); err != nil {
+			c.log.Error("caller_id cannot be read", zap.Error(err))
+		}
+	}
+	l.target = *t.uri.Clone()
+	l.target.User = number
+	l.local, l.remote = partyOf("", from, nil), partyOf("", l.target, nil)
+	c.caller = l
+	c.d.addDialog(l)
+	var err error
+	if c.session, err = c.d.deps.Relay.Open(callID, relay.Options{}); err != nil {
+		l.gone(0)
+		c.keep(callback.NotDialed, "no media ports: "+err.Error())
+		c.end("portero", "no media ports")
+		return
+	}
+	c.startHearing()
+	req := l.request(sipmsg.INVITE)
+	l.invite = req
+	req.AppendHeader(sipmsg.NewHeader("Allow", allow))
+	c.tell(req)
+	setBody(req, sdpType, l.ownOffer(spoken, true))
+	l.out = l.send(req, true, l.onCallbackResponse, func(err error) {
+		if l.out == nil || l.out.final {
+			l.out = nil
+			l.gone(408)
+		}
+		o := callback.NoAnswer
+		if !errors.Is(err, errSilent) && !errors.Is(err, sipmsg.ErrTransactionTimeout) {
+			o = callback.NotDialed
+		}
+		c.keep(o, err.Error())
+		c.outcome(408, "", "portero")
+		c.end("portero", "no answer")
+	})
+	l.out.within(c.d.cfg.AnswerTimeout)
+	c.log.Info("calling back", zap.String("number", number))
+}
+
+// onCallbackResponse is what the person's phone, or the PBX for it, answers.
+func (l *leg) onCallbackResponse(res *sipmsg.Response) {
+	c, o := l.c, l.out
+	switch {
+	case res.IsProvisional():
+		if l.unwanted {
+			return
+		}
+		ring := c.d.cfg.RingTimeout
+		if q := c.d.deps.Queue; q != nil && q.RingTimeout() > 0 {
+			ring = q.RingTimeout()
+		}
+		o.within(ring)
+		if res.StatusCode > 100 {
+			l.state = legEarly
+			l.establish(res)
+			if c.rec.RingingAt.IsZero() {
+				c.rec.RingingAt = store.At(time.Now())
+			}
+		}
+	case res.IsSuccess():
+		l.out = nil
+		l.establish(res)
+		l.state = legUp
+		l.acknowledge(o, "", "", nil)
+		answer, err := l.read(bodyOf(res))
+		if l.unwanted || c.ending {
+			l.sendBye("")
+			return
+		}
+		c.answered()
+		if err != nil || answer == nil {
+			c.keep(callback.Failed, "the answer has no readable session description")
+			c.end("portero", "no usable answer")
+			return
+		}
+		l.settleMedia(answer)
+		c.agreed()
+		c.startTalk(dialogue.NewConfirm(confirmPatience))
+	default:
+		l.out = nil
+		l.gone(res.StatusCode)
+		what := callback.Failed
+		switch res.StatusCode {
+		case 486, 600:
+			what = callback.Busy
+		case 603:
+			what = callback.Declined
+		case 408, 480, 487:
+			what = callback.NoAnswer
+		}
+		c.keep(what, fmt.Sprintf("%d %s", res.StatusCode, res.Reason))
+		c.outcome(res.StatusCode, "", "far")
+		c.end("far", res.Reason)
+	}
+}

@@ -1,0 +1,285 @@
+package door
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+)
+
+// handle gives every method to the dispatcher.
+func (d *Door) handle() {
+	for _, m := range []sipmsg.RequestMethod{
+		sipmsg.INVITE, sipmsg.ACK, sipmsg.BYE, sipmsg.CANCEL, sipmsg.REGISTER, sipmsg.OPTIONS, sipmsg.SUBSCRIBE,
+		sipmsg.NOTIFY, sipmsg.REFER, sipmsg.INFO, sipmsg.MESSAGE, sipmsg.PRACK, sipmsg.UPDATE, sipmsg.PUBLISH,
+	} {
+		d.srv.OnRequest(m, d.guarded)
+	}
+	d.srv.OnNoRoute(d.guarded)
+}
+
+// guarded keeps a fault in one request from ending the process: sipgo recovers
+// nowhere.
+func (d *Door) guarded(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.deps.Metrics.Panicked()
+			d.log.Error("a request's handler failed", zap.String("call_id", callIDOf(req)), zap.String("request", req.StartLine()),
+				zap.Any("panic", r), zap.Stack("stack"))
+			if !req.IsAck() {
+				d.answer(req, tx, 500, "Server Internal Error")
+			}
+		}
+	}()
+	d.dispatch(req, tx)
+}
+
+// dispatch sends a request to its dialog, to a new call, or to the proxy.
+func (d *Door) dispatch(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+	source, err := netip.ParseAddrPort(req.Source())
+	if err != nil || !d.knows(source.Addr()) {
+		if !req.IsAck() {
+			d.answer(req, tx, 403, "Forbidden")
+		}
+		return
+	}
+	if reason := mandatory(req); reason != "" {
+		if !req.IsAck() {
+			d.answer(req, tx, 400, "Bad Request: "+reason)
+		}
+		return
+	}
+	if tag, ok := req.To().Params.Get("tag"); ok && tag != "" {
+		if l := d.dialog(req.CallID().Value(), tag); l != nil {
+			l.receive(req, tx)
+			return
+		}
+		switch {
+		case req.IsAck(): // of a call that ended, or nobody's; an ACK is never answered
+			d.deps.Metrics.SIPDropped("stray_ack")
+		case d.routedHere(req):
+			d.proxy(req, tx, source)
+		default:
+			d.answer(req, tx, 481, "Call/Transaction Does Not Exist")
+		}
+		return
+	}
+	switch req.Method {
+	case sipmsg.INVITE:
+		d.invite(req, tx, source)
+	case sipmsg.ACK:
+		d.deps.Metrics.SIPDropped("stray_ack")
+	case sipmsg.CANCEL, sipmsg.BYE, sipmsg.PRACK, sipmsg.UPDATE:
+		d.answer(req, tx, 481, "Call/Transaction Does Not Exist")
+	case sipmsg.OPTIONS:
+		if req.Recipient.User == "" && (req.Recipient.Host == "" || d.is(&req.Recipient)) {
+			d.options(req, tx)
+			return
+		}
+		d.proxy(req, tx, source)
+	default:
+		d.proxy(req, tx, source)
+	}
+}
+
+// mandatory names what a request lacks that every request has (RFC 3261
+// section 8.1.1), or returns "". It also has sipgo parse these headers now, as
+// it parses lazily and a transaction's own goroutines read them too.
+func mandatory(req *sipmsg.Request) string {
+	via := req.Via()
+	switch {
+	case via == nil:
+		return "no readable Via"
+	case req.From() == nil:
+		return "no readable From"
+	case req.To() == nil:
+		return "no readable To"
+	case req.CallID() == nil || req.CallID().Value() == "":
+		return "no Call-ID"
+	case req.CSeq() == nil:
+		return "no readable CSeq"
+	case req.CSeq().MethodName != req.Method:
+		return "CSeq names another method"
+	}
+	if tag, ok := req.From().Params.Get("tag"); !ok || tag == "" {
+		return "From has no tag"
+	}
+	req.MaxForwards()
+	req.Contact()
+	req.Route()
+	req.RecordRoute()
+	req.ContentLength()
+	req.ContentType()
+	return ""
+}
+
+// options answers a ping of the door itself.
+func (d *Door) options(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+	if d.Draining() {
+		res := sipmsg.NewResponseFromRequest(req, 503, "Service Unavailable", nil)
+		res.AppendHeader(sipmsg.NewHeader("Retry-After", "30"))
+		d.respond(tx, res)
+		return
+	}
+	res := sipmsg.NewResponseFromRequest(req, 200, "OK", nil)
+	res.AppendHeader(sipmsg.NewHeader("Allow", allow))
+	res.AppendHeader(sipmsg.NewHeader("Accept", "application/sdp"))
+	d.respond(tx, res)
+}
+
+// answer sends a plain response.
+func (d *Door) answer(req *sipmsg.Request, tx sipmsg.ServerTransaction, code int, reason string, headers ...sipmsg.Header) {
+	res := sipmsg.NewResponseFromRequest(req, code, reason, nil)
+	for _, h := range headers {
+		res.AppendHeader(h)
+	}
+	d.respond(tx, res)
+}
+
+func (d *Door) respond(tx sipmsg.ServerTransaction, res *sipmsg.Response) {
+	if tx == nil {
+		return
+	}
+	if err := tx.Respond(res); err != nil {
+		id := ""
+		if h := res.CallID(); h != nil {
+			id = h.Value()
+		}
+		d.log.Debug("a response could not be sent", zap.String("call_id", id), zap.Int("status", res.StatusCode), zap.Error(err))
+	}
+}
+
+func callIDOf(req *sipmsg.Request) string {
+	if h := req.CallID(); h != nil {
+		return h.Value()
+	}
+	return ""
+}
+
+// dialog finds the leg of a dialog by its Call-ID and the door's own tag.
+func (d *Door) dialog(callID, tag string) *leg {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dialogs[callID+"\n"+tag]
+}
+
+func (d *Door) addDialog(l *leg) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dialogs[l.callID+"\n"+l.localTag] = l
+}
+
+func (d *Door) dropDialog(l *leg) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.dialogs, l.callID+"\n"+l.localTag)
+}
+
+// attempt is what tells copies of one INVITE that came by different ways
+// (RFC 3261 section 8.2.2.2).
+func attempt(req *sipmsg.Request) string {
+	tag, _ := req.From().Params.Get("tag")
+	return strings.Join([]string{req.CallID().Value(), tag, req.CSeq().Value()}, "\n")
+}
+
+// invite starts a call, or says why not.
+func (d *Door) invite(req *sipmsg.Request, tx sipmsg.ServerTransaction, source netip.AddrPort) {
+	id := ""
+	if h := req.GetHeader(rawHeader); h != nil {
+		id = h.Value()
+		req.RemoveHeader(rawHeader)
+	}
+	in, ok := d.gate.take(id)
+	if !ok {
+		in = received{raw: []byte(req.String()), at: time.Now()}
+	}
+	log := d.log.With(zap.String("call_id", req.CallID().Value()))
+	trunk, ok := d.trunkOf(source.Addr())
+	if !ok {
+		log.Info("an INVITE from the PBX is refused: this door takes calls from trunks only", zap.Stringer("source", source))
+		d.answer(req, tx, 403, "Forbidden")
+		return
+	}
+	if code, reason, headers := d.admissible(req); code != 0 {
+		log.Info("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
+		d.answer(req, tx, code, reason, headers...)
+		return
+	}
+	c := d.newCall(req.CallID().Value(), log)
+	c.trunk, c.source, c.in = trunk, source, in
+	if code, reason := d.admit(c, attempt(req)); code != 0 {
+		log.Warn("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
+		var headers []sipmsg.Header
+		if code == 503 {
+			headers = append(headers, sipmsg.NewHeader("Retry-After", "5"))
+		}
+		d.answer(req, tx, code, reason, headers...)
+		return
+	}
+	c.serveInvite(req, tx)
+}
+
+// admissible checks what RFC 3261 section 8.2 asks of a UAS before it looks at
+// the call itself.
+func (d *Door) admissible(req *sipmsg.Request) (code int, reason string, headers []sipmsg.Header) {
+	switch strings.ToLower(req.Recipient.Scheme) {
+	case "sip", "sips", "tel", "urn":
+	default:
+		return 416, "Unsupported URI Scheme", nil
+	}
+	if mf := req.MaxForwards(); mf != nil && mf.Val() == 0 {
+		return 483, "Too Many Hops", nil
+	}
+	if bad := unsupported(req); len(bad) > 0 {
+		return 420, "Bad Extension", []sipmsg.Header{sipmsg.NewHeader("Unsupported", strings.Join(bad, ", "))}
+	}
+	if req.Contact() == nil {
+		return 400, "Bad Request: an INVITE needs a readable Contact", nil
+	}
+	if h := req.GetHeader("Content-Encoding"); h != nil && !strings.EqualFold(h.Value(), "identity") {
+		return 415, "Unsupported Media Type", []sipmsg.Header{sipmsg.NewHeader("Accept-Encoding", "identity")}
+	}
+	return 0, "", nil
+}
+
+// admit enters a call into the door's books, or says why there is no room.
+func (d *Door) admit(c *call, attempt string) (code int, reason string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.draining.Load():
+		return 503, "Service Unavailable"
+	case len(d.calls) >= d.cfg.MaxCalls:
+		return 503, "Service Unavailable"
+	case d.cfg.MaxCallsPerTrunk > 0 && c.trunk.Name != "" && d.perTrunk[c.trunk.Name] >= d.cfg.MaxCallsPerTrunk:
+		return 503, "Service Unavailable"
+	case attempt != "" && d.attempts[attempt] != nil:
+		return 482, "Loop Detected"
+	}
+	d.calls[c.id] = c
+	if attempt != "" {
+		d.attempts[attempt] = c
+		c.attempt = attempt
+	}
+	d.perTrunk[c.trunk.Name]++
+	d.wg.Add(1)
+	return 0, ""
+}
+
+// forget takes a call out of the books.
+func (d *Door) forget(c *call) {
+	d.mu.Lock()
+	delete(d.calls, c.id)
+	delete(d.attempts, c.attempt)
+	if d.perTrunk[c.trunk.Name]--; d.perTrunk[c.trunk.Name] <= 0 {
+		delete(d.perTrunk, c.trunk.Name)
+	}
+	d.mu.Unlock()
+	select {
+	case d.idle <- struct{}{}:
+	default:
+	}
+	d.wg.Done()
+}

@@ -1,0 +1,385 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo"
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/callback"
+	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/judge"
+)
+
+// Deps are the rooms a door works with.
+type Deps struct {
+	Log     *zap.Logger
+	Bench   *judge.Bench    // the judge; replaced by Reload
+	Relay   *relay.Relay    // RTP
+	Prompts *prompt.Library // what Portero says
+	Surge   *surge.Meter    // arrivals
+	Queue   *callback.Queue // promises; nil: callbacks are off
+	// Withdraw takes back a promise that could not be told; nil when Queue is.
+	Withdraw func(ctx context.Context, id int64, at time.Time) error
+	Records  func(store.Record) // call records; must not block
+	Metrics  Metrics            // counters; nil counts nothing
+	// PacketConn opens a UDP listener; nil opens a real socket. Tests give
+	// their own network here.
+	PacketConn func(addr netip.AddrPort) (net.PacketConn, error)
+}
+
+// Metrics counts what happens at the door. Its methods are called from many
+// goroutines and must not block.
+type Metrics interface {
+	CallStarted()
+	CallEnded(r store.Record)
+	Decided(d policy.Decision, enforced bool)
+	SIPDropped(reason string)
+	FramesDropped(n uint64)
+	Panicked()
+}
+
+// Door is one running front door.
+type Door struct {
+	cfg     Config
+	log     *zap.Logger
+	deps    Deps
+	bench   atomic.Pointer[judge.Bench]
+	trunks  []trunk
+	pbx     []netip.Prefix
+	targets map[string]target
+	agents  string
+
+	ua     *sipgo.UserAgent
+	srv    *sipgo.Server
+	client *sipgo.Client
+	hops   []*hop
+
+	gate     *gate
+	hearings *hearings
+
+	mu       sync.Mutex
+	calls    map[string]*call // by Portero's call id
+	dialogs  map[string]*leg  // by Call-ID and local tag
+	attempts map[string]*call // by Call-ID, From tag and CSeq: merged requests (RFC 3261 section 8.2.2.2)
+	perTrunk map[string]int   //
+	draining atomic.Bool      //
+	closed   bool             // spawn starts nothing more
+	wg       sync.WaitGroup   // calls
+	side     sync.WaitGroup   // what spawn started
+	idle     chan struct{}    // signalled whenever a call ended
+}
+
+type trunk struct {
+	Trunk
+	nets []netip.Prefix
+}
+
+// New builds a door; Serve opens it.
+func New(cfg Config, deps Deps) (*Door, error) {
+	var faults []error
+	cfg.Check(func(path, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("sip.%s: %s", path, fmt.Sprintf(format, args...)))
+	})
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	if deps.Metrics == nil {
+		deps.Metrics = noMetrics{}
+	}
+	if deps.Records == nil {
+		deps.Records = func(store.Record) {}
+	}
+	d := &Door{
+		cfg: cfg, log: deps.Log, deps: deps, agents: cfg.Agents,
+		targets:  map[string]target{},
+		calls:    map[string]*call{},
+		dialogs:  map[string]*leg{},
+		attempts: map[string]*call{},
+		perTrunk: map[string]int{},
+		idle:     make(chan struct{}, 1),
+	}
+	d.bench.Store(deps.Bench)
+	for _, t := range cfg.Trunks {
+		nt := trunk{Trunk: t}
+		for _, a := range t.Addresses {
+			p, err := parsePrefix(a)
+			if err != nil {
+				return nil, err
+			}
+			nt.nets = append(nt.nets, p)
+		}
+		d.trunks = append(d.trunks, nt)
+	}
+	for _, a := range cfg.PBX {
+		p, err := parsePrefix(a)
+		if err != nil {
+			return nil, err
+		}
+		d.pbx = append(d.pbx, p)
+	}
+	for name, c := range cfg.Destinations {
+		t, err := parseTarget(c.URI)
+		if err != nil {
+			return nil, err
+		}
+		d.targets[name] = t
+		addrs, err := resolve(t.uri.Host)
+		if err != nil {
+			return nil, fmt.Errorf("sip.destinations.%s.uri: %w", name, err)
+		}
+		for _, a := range addrs {
+			d.pbx = append(d.pbx, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	d.gate = newGate(d)
+	d.hearings = newHearings(d)
+
+	// sipgo would refuse to send more than an MTU over UDP and has no way to TCP
+	// of its own; IP fragments are the lesser evil.
+	sipmsg.UDPMTUSize = 64 << 10
+	quiet := slog.New(libraryLog(d.log))
+	ua, err := sipgo.NewUA(
+		sipgo.WithUserAgent("Portero"),
+		sipgo.WithUserAgentTransportLayerOptions(
+			sipmsg.WithTransportLayerReadFilter(d.gate.filter),
+			sipmsg.WithTransportLayerLogger(quiet)),
+		sipgo.WithUserAgentTransactionLayerOptions(
+			sipmsg.WithTransactionLayerLogger(quiet),
+			sipmsg.WithTransactionLayerUnhandledResponseHandler(func(*sipmsg.Response) {
+				d.deps.Metrics.SIPDropped("stray_response")
+			})),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("door: user agent: %w", err)
+	}
+	d.ua = ua
+	if d.srv, err = sipgo.NewServer(ua, sipgo.WithServerLogger(quiet)); err != nil {
+		return nil, fmt.Errorf("door: server: %w", err)
+	}
+	if d.client, err = sipgo.NewClient(ua, sipgo.WithClientLogger(quiet)); err != nil {
+		return nil, fmt.Errorf("door: client: %w", err)
+	}
+	d.handle()
+	return d, nil
+}
+
+func resolve(host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(trimBrackets(host)); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the address of %q: %w", host, err)
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	return addrs, nil
+}
+
+// Serve opens the listeners and returns when ctx is done and the door has
+// drained, or when a listener fails.
+func (d *Door) Serve(ctx context.Context) error {
+	lctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	errs := make(chan error, len(d.cfg.Listen)+1)
+	var serving sync.WaitGroup
+	var serves []func() error
+	for _, s := range d.cfg.Listen {
+		h, serve, err := d.open(s)
+		if err != nil {
+			d.closeHops()
+			return err
+		}
+		d.hops = append(d.hops, h)
+		serves = append(serves, serve)
+	}
+	for i, serve := range serves { // only now: whoever serves reads all of d.hops
+		s := d.cfg.Listen[i]
+		serving.Add(1)
+		go func() {
+			defer serving.Done()
+			err := serve()
+			if lctx.Err() == nil {
+				errs <- fmt.Errorf("door: listener %s ended: %w", s, err)
+			}
+		}()
+		d.log.Info("listening for SIP", zap.String("listener", s))
+	}
+	d.hearings.start()
+	var err error
+	select {
+	case <-ctx.Done():
+		d.drain()
+	case err = <-errs:
+		d.log.Error("a listener failed, the door closes", zap.Error(err))
+		d.endAll("listener failed")
+	}
+	d.settleSide(500 * time.Millisecond) // last BYEs get their answers
+	stop()
+	if cerr := d.ua.Close(); cerr != nil { // ends every transaction
+		d.log.Debug("closing the user agent", zap.Error(cerr))
+	}
+	d.closeHops()
+	serving.Wait()
+	d.side.Wait()
+	d.hearings.stop()
+	return err
+}
+
+// spawn runs what may outlive its call, such as waiting for the answer to a
+// BYE. It ends with its transaction, at the latest when the door closes.
+func (d *Door) spawn(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	d.side.Add(1)
+	go func() {
+		defer d.side.Done()
+		f()
+	}()
+}
+
+// settleSide waits for side work, at most so long, and lets no more begin.
+func (d *Door) settleSide(atMost time.Duration) {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	done := make(chan struct{})
+	go func() { d.side.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(atMost):
+	}
+}
+
+// drainTx reads a transaction's responses, which nobody waits for, to their end.
+func (d *Door) drainTx(tx sipmsg.ClientTransaction) {
+	d.spawn(func() {
+		for {
+			select {
+			case res := <-tx.Responses():
+				if !res.IsProvisional() {
+					return
+				}
+			case <-tx.Done():
+				return
+			}
+		}
+	})
+}
+
+// drain takes no new calls, waits for the running ones and then ends them.
+func (d *Door) drain() {
+	d.refuseCalls()
+	n := d.CallsNow()
+	d.log.Info("draining", zap.Int("calls", n), zap.Duration("at_most", d.cfg.Drain))
+	end := time.NewTimer(d.cfg.Drain)
+	defer end.Stop()
+	for d.CallsNow() > 0 {
+		select {
+		case <-end.C:
+			d.endAll("shutdown")
+			return
+		case <-d.idle:
+		}
+	}
+	d.wg.Wait()
+}
+
+// endAll hangs up what is left and waits for it, bounded.
+func (d *Door) endAll(why string) {
+	d.refuseCalls()
+	d.mu.Lock()
+	for _, c := range d.calls {
+		c.post(func() { c.hangup(why) })
+	}
+	d.mu.Unlock()
+	done := make(chan struct{})
+	go func() { d.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(3 * time.Second):
+		d.log.Warn("calls did not end in time", zap.Int("calls", d.CallsNow()))
+	}
+}
+
+func (d *Door) refuseCalls() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.draining.Store(true)
+}
+
+// Draining says whether the door takes no new calls any more.
+func (d *Door) Draining() bool { return d.draining.Load() }
+
+// CallsNow is the number of calls in the door.
+func (d *Door) CallsNow() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.calls)
+}
+
+// AgentsFree is how many more calls the agents can hold.
+func (d *Door) AgentsFree() int { return d.deps.Surge.Free() }
+
+// Reload puts another judge in place; calls under way keep theirs.
+func (d *Door) Reload(b *judge.Bench) { d.bench.Store(b) }
+
+// trunkOf returns the trunk an address belongs to.
+func (d *Door) trunkOf(a netip.Addr) (Trunk, bool) {
+	a = a.Unmap()
+	for _, t := range d.trunks {
+		for _, p := range t.nets {
+			if p.Contains(a) {
+				return t.Trunk, true
+			}
+		}
+	}
+	return Trunk{}, false
+}
+
+func (d *Door) isPBX(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, p := range d.pbx {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// knows says whether the configuration names an address.
+func (d *Door) knows(a netip.Addr) bool {
+	if _, ok := d.trunkOf(a); ok {
+		return true
+	}
+	return d.isPBX(a)
+}
+
+type noMetrics struct{}
+
+func (noMetrics) CallStarted()                  {}
+func (noMetrics) CallEnded(store.Record)        {}
+func (noMetrics) Decided(policy.Decision, bool) {}
+func (noMetrics) SIPDropped(string)             {}
+func (noMetrics) FramesDropped(uint64)          {}
+func (noMetrics) Panicked()                     {}

@@ -1,0 +1,374 @@
+package door
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/sdp"
+)
+
+// dial sends the call to a destination. The leg it returns is the call's next
+// one, or its first; what its INVITE comes to is handled below.
+func (c *call) dial(dest string) (*leg, error) {
+	t, ok := c.d.targets[dest]
+	if !ok {
+		return nil, fmt.Errorf("destination %q is not configured", dest)
+	}
+	l := c.newFar(dest, t)
+	var err error
+	if l.far, err = c.farPorts(); err != nil {
+		return nil, fmt.Errorf("no media ports: %w", err)
+	}
+	req := l.request(sipmsg.INVITE)
+	l.invite = req
+	from := c.caller.invite
+	if c.promise == nil {
+		passHeaders(from, req)
+		if mf := from.MaxForwards(); mf != nil && mf.Val() > 0 {
+			*req.MaxForwards() = sipmsg.MaxForwardsHeader(mf.Val() - 1)
+		}
+		if contact := from.Contact(); contact != nil {
+			req.Contact().Params = featureParams(contact)
+		}
+	}
+	c.tell(req)
+	b := bodyOf(from)
+	switch v, spoken := c.talking(); {
+	case !c.answeredAt.IsZero() && spoken:
+		setBody(req, sdpType, l.ownOffer(v, false))
+	case c.caller.theirs != nil && c.promise == nil:
+		setBody(req, b.contentType, b.with(l.rewrite(c.caller.theirs)))
+	default:
+		l.lateOffer = true
+		setBody(req, b.contentType, b.data)
+	}
+	l.state = legCalling
+	c.d.addDialog(l)
+	if dest == c.d.agents {
+		l.counted = true
+		c.d.deps.Surge.Agent(1)
+	}
+	l.out = l.send(req, true,
+		func(res *sipmsg.Response) { l.onInviteResponse(res) },
+		func(err error) { l.onInviteFailed(err) })
+	l.out.within(c.d.cfg.AnswerTimeout)
+	l.log.Info("INVITE sent", zap.String("destination", dest), zap.String("uri", req.Recipient.String()))
+	return l, nil
+}
+
+// newFar makes a leg toward a destination.
+func (c *call) newFar(dest string, t target) *leg {
+	l := &leg{c: c, role: "far", dest: dest, transport: t.transport, peer: t.hostport,
+		callID: token(20) + "@portero", localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
+	l.log = c.log.With(zap.String("far_call_id", l.callID))
+	l.hop = c.d.hopFor(t.transport, t.hostport)
+	l.local, l.remote = c.caller.remote, c.caller.local
+	l.target = *t.uri.Clone()
+	recipient := c.caller.invite.Recipient
+	switch {
+	case t.uri.User != "": // the destination names who is called
+	case recipient.Scheme == "urn" || recipient.Scheme == "URN":
+		l.target = *recipient.Clone() // an emergency service URN says whom, not where (RFC 5031)
+	case c.promise != nil: // the person called back is the caller; the agents are called by the door's own name
+		l.target.User = c.caller.local.uri.User
+	default:
+		l.target.User = dialled(c.caller.invite)
+		for _, kv := range recipient.UriParams {
+			if kv.K == "user" || kv.K == "cpc" || kv.K == "oli" {
+				l.target.UriParams.Add(kv.K, kv.V)
+			}
+		}
+	}
+	return l
+}
+
+// tell writes the dialplan's contract into an INVITE for the PBX.
+func (c *call) tell(req *sipmsg.Request) {
+	set := func(name, value string) {
+		if value != "" {
+			req.AppendHeader(sipmsg.NewHeader(name, value))
+		}
+	}
+	set("X-Portero-Call-ID", c.id)
+	if c.judged != nil {
+		v := c.verdict()
+		set("X-Portero-Verdict", string(v.Class))
+		set("X-Portero-P-Machine", strconv.FormatFloat(v.PMachine, 'f', 2, 64))
+	}
+	set("X-Portero-Action", string(c.plan.Action))
+	set("X-Portero-Rule", headerText(c.plan.Rule))
+	set("X-Portero-Reason", headerText(c.plan.Reason))
+	if c.promise != nil {
+		set("X-Portero-Callback-ID", c.promise.id)
+	}
+}
+
+// headerText keeps a configured name from ending a header line.
+func headerText(s string) string {
+	out := make([]rune, 0, len(s))
+	for _, r := range s {
+		if r >= ' ' && r != 0x7f {
+			out = append(out, r)
+		}
+	}
+	return string(out)
+}
+
+// onInviteResponse is what the answer to our INVITE toward a destination does.
+//
+//	response   the leg is wanted          the leg is no longer wanted
+//	100        wait for more              CANCEL
+//	18x        tell the caller            CANCEL
+//	2xx        ACK, connect               ACK, BYE (the CANCEL crossed it)
+//	3xx–6xx    fail over or tell caller   it is gone
+func (l *leg) onInviteResponse(res *sipmsg.Response) {
+	c, o := l.c, l.out
+	switch {
+	case res.StatusCode == 100:
+		if !l.unwanted {
+			o.within(c.d.cfg.RingTimeout)
+		}
+	case res.IsProvisional():
+		if l.unwanted {
+			return
+		}
+		o.within(c.d.cfg.RingTimeout)
+		l.state = legEarly
+		l.establish(res)
+		c.onRinging(l, res)
+	case res.IsSuccess():
+		l.out = nil
+		l.code = res.StatusCode
+		l.establish(res)
+		l.state = legUp
+		l.answered = time.Now()
+		if l.unwanted || c.ending {
+			l.acknowledge(o, "", "", nil)
+			l.sendBye("")
+			return
+		}
+		c.onAnswered(l, o, res)
+	default:
+		l.out = nil
+		l.gone(res.StatusCode)
+		c.onRefused(l, res, nil)
+	}
+}
+
+// onInviteFailed: no final response came, or the request could not be sent.
+func (l *leg) onInviteFailed(err error) {
+	if l.out == nil || l.out.final {
+		l.out = nil
+		l.gone(408)
+	}
+	l.log.Warn("a destination does not answer", zap.String("destination", l.dest), zap.Error(err))
+	l.c.onRefused(l, nil, err)
+}
+
+// onRinging: 180 to 199 from a destination.
+func (c *call) onRinging(l *leg, res *sipmsg.Response) {
+	if l == c.next {
+		if !c.answeredAt.IsZero() {
+			return // the caller stays where he is until the new place answers
+		}
+		c.promote("it rings")
+	}
+	if l != c.far || c.ending {
+		return
+	}
+	b := bodyOf(res)
+	answer, err := l.read(b)
+	if err != nil {
+		l.log.Info("early media cannot be read", zap.Error(err))
+		answer = nil
+	}
+	if answer != nil {
+		l.settleMedia(answer)
+		c.hear(l)
+		c.hushRing()
+	}
+	if c.caller.in == nil {
+		return // answered by the door already: early media is all that matters
+	}
+	if answer != nil {
+		c.retag(answer)
+	}
+	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
+	passHeaders(res, out)
+	switch {
+	case answer != nil:
+		setBody(out, b.contentType, b.with(c.caller.rewrite(answer)))
+		c.agreed()
+	case b.sdp() == nil:
+		setBody(out, b.contentType, b.data)
+	}
+	if c.rec.RingingAt.IsZero() {
+		c.rec.RingingAt = store.At(time.Now())
+	}
+	c.caller.state = legEarly
+	c.caller.respond(c.caller.in, out)
+}
+
+// retag opens another early dialog toward the caller when a different answer is
+// on its way: within one dialog the answer may not change (RFC 3261 section
+// 13.2.1), and one that came before may be of another branch.
+func (c *call) retag(answer *sdp.Description) {
+	l := c.caller
+	if l.ours == nil || l.state == legUp || sameFormats(l.ours, answer) {
+		return
+	}
+	c.d.dropDialog(l)
+	l.localTag = token(12)
+	c.d.addDialog(l)
+}
+
+// onAnswered: a 2xx from a destination that is wanted.
+func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
+	b := bodyOf(res)
+	answer, err := l.read(b)
+	if err == nil && answer == nil {
+		err = errors.New("it has no session description")
+	}
+	if err == nil && !l.lateOffer && !c.answeredAt.IsZero() {
+		if v, ok := c.talking(); ok {
+			if a, ok := common(answer); !ok || a.audio.PT != v.audio.PT {
+				err = errors.New("it does not speak the caller's codec")
+			}
+		}
+	}
+	if err != nil {
+		l.log.Warn("a destination's answer cannot be used", zap.String("destination", l.dest), zap.Error(err))
+		l.acknowledge(o, "", "", nil)
+		l.sendBye("")
+		c.onRefused(l, nil, fmt.Errorf("its answer cannot be used: %w", err))
+		return
+	}
+	if l == c.next {
+		c.promote("it answered")
+	}
+	l.settleMedia(answer)
+	c.hear(l)
+	c.stopTalk()
+	c.hushRing()
+	if c.caller.in == nil { // the door answered the caller before
+		l.acknowledge(o, "", "", nil)
+		c.farAnswered(l)
+		c.joined()
+		return
+	}
+	if !l.lateOffer {
+		l.acknowledge(o, "", "", nil)
+		c.retag(answer)
+	}
+	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
+	passHeaders(res, out)
+	setBody(out, b.contentType, b.with(c.caller.rewrite(answer)))
+	in := c.caller.in
+	c.answered()
+	c.caller.accept(in, out, func(ack *sipmsg.Request) {
+		if !l.lateOffer {
+			return
+		}
+		// The answer to the destination's offer is in the caller's ACK.
+		ab := bodyOf(ack)
+		theirs, err := c.caller.read(ab)
+		if err != nil || theirs == nil {
+			l.log.Warn("the caller's ACK has no readable answer", zap.Error(err))
+			l.acknowledge(o, "", "", nil)
+			c.end("portero", "no answer in the ACK")
+			return
+		}
+		c.caller.settleMedia(theirs)
+		c.agreed()
+		l.acknowledge(o, "", ab.contentType, ab.with(l.rewrite(theirs)))
+	}, func() {
+		c.log.Warn("the caller never acknowledged the answer")
+		if l.lateOffer && l.ack == nil {
+			l.acknowledge(o, "", "", nil)
+		}
+		c.caller.sendBye("")
+		c.end("portero", "no ACK")
+	})
+	c.agreed()
+	c.farAnswered(l)
+}
+
+// answered notes that the caller's leg got its 2xx.
+func (c *call) answered() {
+	c.answeredAt = time.Now()
+	c.caller.state = legUp
+	c.caller.answered = c.answeredAt
+	c.rec.AnsweredAt = store.At(c.answeredAt)
+	c.outcome(200, "answered", "")
+	c.listenFrom(c.answeredAt)
+}
+
+// onRefused: a destination said no (res), or nothing (err).
+func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
+	if c.ending {
+		c.settle()
+		return
+	}
+	why := fmt.Sprint(err)
+	if res != nil {
+		why = fmt.Sprintf("%d %s", res.StatusCode, res.Reason)
+	}
+	switch {
+	case l == c.next:
+		c.dropNext(why)
+		return
+	case l != c.far:
+		c.settle()
+		return
+	}
+	c.old = append(c.old, l)
+	c.far = nil
+	if c.next != nil { // a move is under way; it is the call's hope now
+		return
+	}
+	// A place that rules chose and that cannot be reached must not cost the
+	// call: it goes to the agents as if there were no Portero.
+	if l.dest != c.d.agents && !c.fallen && (res == nil || failsOpen(res.StatusCode)) {
+		c.failOpen(policy.ReasonDestinationDown, fmt.Sprintf("destination %s: %s", l.dest, why))
+		return
+	}
+	if c.talk != nil || c.caller.in == nil {
+		c.noPlace(why)
+		return
+	}
+	if res == nil {
+		code, text := 408, "Request Timeout"
+		if !l.answered.IsZero() {
+			code, text = 488, "Not Acceptable Here"
+		} else if !errors.Is(err, errSilent) && !errors.Is(err, sipmsg.ErrTransactionTimeout) {
+			code, text = 503, "Service Unavailable"
+		}
+		c.refuse(code, text)
+		return
+	}
+	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
+	passHeaders(res, out)
+	for _, h := range res.GetHeaders("Contact") { // 3xx: where else to try is the caller's business
+		out.AppendHeader(sipmsg.HeaderClone(h))
+	}
+	b := bodyOf(res)
+	setBody(out, b.contentType, b.data)
+	c.caller.respond(c.caller.in, out)
+	c.caller.gone(res.StatusCode)
+	c.outcome(res.StatusCode, "", "far")
+	c.end("far", why)
+}
+
+// failsOpen says whether a destination's refusal means that it cannot serve,
+// rather than that it will not.
+func failsOpen(code int) bool {
+	return code == 408 || code == 404 || code == 480 || code == 430 || code == 484 || code == 488 || code >= 500 && code < 600
+}

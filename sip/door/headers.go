@@ -1,0 +1,122 @@
+package door
+
+import (
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// message is a request or a response.
+type message interface {
+	sipmsg.Message
+	Headers() []sipmsg.Header
+	ContentType() *sipmsg.ContentTypeHeader
+}
+
+// allow is what the door itself can do in a dialog.
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, SUBSCRIBE, MESSAGE"
+
+// hopByHop are the headers that belong to one leg and are made anew for the
+// other (RFC 7092 section 3.1.3). Everything else passes unharmed.
+var hopByHop = map[string]bool{
+	"via": true, "v": true, "route": true, "record-route": true,
+	"from": true, "f": true, "to": true, "t": true, "contact": true, "m": true,
+	"call-id": true, "i": true, "cseq": true, "max-forwards": true,
+	"content-length": true, "l": true, "content-type": true, "c": true,
+	"supported": true, "k": true, "require": true, "proxy-require": true, "unsupported": true,
+	"allow": true, "timestamp": true, "path": true, "service-route": true,
+	"rseq": true, "rack": true, "session-expires": true, "x": true, "min-se": true,
+	"replaces": true, "x-portero-raw": true,
+}
+
+// ownOptions are the extensions that would change how the door itself must act
+// on a leg and that it does not take part in, so that neither side may think
+// the other has them.
+var ownOptions = map[string]bool{
+	"100rel": true, "timer": true, "replaces": true, "outbound": true, "path": true, "gruu": true,
+	"precondition": true, "multiple-refer": true, "early-session": true, "199": true,
+}
+
+// passOptions are extensions that work end to end through the door without its
+// doing, and so may be required.
+var passOptions = map[string]bool{
+	"histinfo": true, "privacy": true, "answermode": true, "resource-priority": true, "tdialog": true,
+	"sec-agree": true, "uui": true, "geolocation-sip": true, "geolocation-http": true, "norefersub": true,
+}
+
+// unsupported lists what a request requires and the door does not know
+// (RFC 3261 section 8.2.2.3).
+func unsupported(req *sipmsg.Request) []string {
+	var bad []string
+	for _, o := range options(req, "Require") {
+		if !passOptions[o] {
+			bad = append(bad, o)
+		}
+	}
+	return bad
+}
+
+// options returns the lower-case option tags of all headers of a name.
+func options(m sipmsg.Message, name string) []string {
+	var out []string
+	for _, h := range m.GetHeaders(name) {
+		for _, o := range strings.Split(h.Value(), ",") {
+			if o = strings.ToLower(strings.TrimSpace(o)); o != "" {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// passHeaders copies what is not hop by hop from one leg's message to the
+// other's, in order. Portero's own headers are taken from nobody.
+func passHeaders(from message, to sipmsg.Message) {
+	var supported []string
+	for _, h := range from.Headers() {
+		name := strings.ToLower(h.Name())
+		switch {
+		case name == "supported" || name == "k":
+			for _, o := range strings.Split(h.Value(), ",") {
+				if o = strings.TrimSpace(o); o != "" && !ownOptions[strings.ToLower(o)] {
+					supported = append(supported, o)
+				}
+			}
+		case name == "allow":
+			to.AppendHeader(sipmsg.NewHeader("Allow", without(h.Value(), "PRACK")))
+		case name == "require":
+			to.AppendHeader(sipmsg.HeaderClone(h))
+		case hopByHop[name] || strings.HasPrefix(name, "x-portero-"):
+		default:
+			to.AppendHeader(sipmsg.HeaderClone(h))
+		}
+	}
+	if len(supported) > 0 {
+		to.AppendHeader(sipmsg.NewHeader("Supported", strings.Join(supported, ", ")))
+	}
+}
+
+// without removes one element of a comma list.
+func without(list, element string) string {
+	var out []string
+	for _, e := range strings.Split(list, ",") {
+		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, element) {
+			out = append(out, e)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// featureParams are the Contact parameters that say something of the caller
+// (RFC 3840) and so go on with the call.
+func featureParams(c *sipmsg.ContactHeader) sipmsg.HeaderParams {
+	var out sipmsg.HeaderParams
+	for _, kv := range c.Params {
+		switch strings.ToLower(kv.K) {
+		case "expires", "q", "reg-id", "+sip.instance", "pub-gruu", "temp-gruu", "alias":
+		default:
+			out = append(out, kv)
+		}
+	}
+	return out
+}

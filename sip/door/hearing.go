@@ -1,0 +1,318 @@
+package door
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/media/codec"
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/judge"
+	"github.com/portero/portero/sip/sdp"
+)
+
+// A fixed pool of workers hears the callers of all calls. Each worker looks
+// after its share of them every hearEvery; so the analysis costs no wake-up per
+// packet, and when it is late only the rings of its calls fill.
+const (
+	hearEvery = 100 * time.Millisecond
+	// hearBehind lets packets that arrived before a moment reach the ring before
+	// the judge is told that the moment is over.
+	hearBehind = 20 * time.Millisecond
+)
+
+type hearings struct {
+	d       *Door
+	workers []*worker
+	next    atomic.Uint32
+	done    chan struct{}
+	running sync.WaitGroup
+}
+
+type worker struct {
+	mu  sync.Mutex
+	set map[*hearing]struct{}
+}
+
+func newHearings(d *Door) *hearings {
+	h := &hearings{d: d, done: make(chan struct{})}
+	for range runtime.GOMAXPROCS(0) {
+		h.workers = append(h.workers, &worker{set: map[*hearing]struct{}{}})
+	}
+	return h
+}
+
+func (h *hearings) start() {
+	for i, w := range h.workers {
+		h.running.Add(1)
+		go func() {
+			defer h.running.Done()
+			tick := time.NewTicker(hearEvery)
+			defer tick.Stop()
+			for {
+				select {
+				case <-h.done:
+					return
+				case now := <-tick.C:
+					w.round(now)
+					if i == 0 {
+						h.d.gate.sweep(now)
+					}
+				}
+			}
+		}()
+	}
+}
+
+func (h *hearings) stop() {
+	close(h.done)
+	h.running.Wait()
+}
+
+func (w *worker) round(now time.Time) {
+	w.mu.Lock()
+	all := slices.Collect(maps.Keys(w.set))
+	w.mu.Unlock()
+	for _, h := range all {
+		h.listen(now.Add(-hearBehind))
+	}
+}
+
+// hearing is the analysis of one call's caller. The judge's Call is touched
+// only under mu.
+type hearing struct {
+	c   *call
+	w   *worker
+	tap *relay.Tap
+
+	mu      sync.Mutex
+	judged  *judge.Call // nil: nobody judges this call; keys are heard all the same
+	keys    *codec.Decoder
+	talking bool // keys are told to the call
+	closed  bool
+	buf     [2048]byte
+
+	verdict atomic.Pointer[policy.Verdict]
+}
+
+// startHearing has the caller heard from now on.
+func (c *call) startHearing() {
+	h := &hearing{c: c, tap: c.session.Tap(), judged: c.judged, keys: codec.NewDecoder()}
+	if c.judged != nil {
+		v := c.judged.Verdict()
+		h.verdict.Store(&v)
+	}
+	ws := c.d.hearings.workers
+	h.w = ws[int(c.d.hearings.next.Add(1))%len(ws)]
+	h.w.mu.Lock()
+	h.w.set[h] = struct{}{}
+	h.w.mu.Unlock()
+	c.hearing = h
+}
+
+// listen hears what has arrived and lets the judge decide.
+func (h *hearing) listen(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	h.guard(func() {
+		h.take()
+		if h.judged == nil {
+			return
+		}
+		ds := h.judged.Advance(now)
+		v := h.judged.Verdict()
+		h.verdict.Store(&v)
+		if len(ds) > 0 {
+			c := h.c
+			c.post(func() { c.decided(ds) })
+		}
+	})
+}
+
+// take hands the packets in the ring on.
+func (h *hearing) take() {
+	for {
+		p, at, ok := h.tap.Next(h.buf[:])
+		if !ok {
+			return
+		}
+		if h.judged != nil {
+			h.judged.Packet(p, at)
+		}
+		if h.talking {
+			_ = h.keys.Packet(p, at, nil, h.key)
+		}
+	}
+}
+
+func (h *hearing) key(d codec.Digit) {
+	c := h.c
+	c.post(func() { c.digit(d.Key) })
+}
+
+// guard keeps a fault in the analysis from the call: the judge is let go and
+// the call goes on as it is.
+func (h *hearing) guard(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			h.judged = nil
+			h.c.d.deps.Metrics.Panicked()
+			h.c.log.Error("the analysis of this call failed and was given up", zap.Any("panic", r), zap.Stack("stack"))
+			c := h.c
+			c.post(func() { c.unheard(fmt.Sprint(r)) })
+		}
+	}()
+	f()
+}
+
+// unheard: the analysis failed. A caller in a dialogue is passed on; any other
+// stays where he is.
+func (c *call) unheard(why string) {
+	c.rec.Errors = append(c.rec.Errors, policy.ReasonAnalysisFailed+": "+why)
+	c.judged = nil
+	if c.talk != nil && c.promise == nil {
+		c.failOpen(policy.ReasonAnalysisFailed, why)
+	}
+}
+
+// with tells the judge something, in its turn.
+func (h *hearing) with(f func(*judge.Call)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.judged == nil {
+		return
+	}
+	h.guard(func() { f(h.judged) })
+}
+
+// stopHearing hears the rest and puts what was found into the record.
+func (c *call) stopHearing() {
+	h := c.hearing
+	if h == nil {
+		return
+	}
+	c.hearing = nil
+	h.w.mu.Lock()
+	delete(h.w.set, h)
+	h.w.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	if h.judged == nil {
+		return
+	}
+	h.guard(func() {
+		h.take()
+		// What the last tick decided comes too late to be acted on.
+		for _, d := range h.judged.Ended(c.rec.EndedAt.Time) {
+			c.note(d, false)
+		}
+	})
+	if h.judged == nil {
+		return
+	}
+	v := h.judged.Verdict()
+	h.verdict.Store(&v)
+	c.rec.Verdicts = append([]policy.Verdict(nil), h.judged.Verdicts()...)
+	if n := len(c.rec.Verdicts); n == 0 || !c.rec.Verdicts[n-1].At.Equal(v.At) {
+		c.rec.Verdicts = append(c.rec.Verdicts, v)
+	}
+	f := h.judged.Facts()
+	c.rec.Digits = len(f.Digits)
+	p := h.judged.Print()
+	c.rec.Fingerprint = store.Fingerprint{ID: p.ID, Text: p.Text, Stack: p.Stack, UserAgent: p.UserAgent}
+}
+
+// judge opens the call before the judge. Whatever fails there, the call goes on.
+func (c *call) judge() (d policy.Decision) {
+	load := c.d.deps.Surge.Arrived(c.in.at)
+	c.arrived = true
+	defer func() {
+		if r := recover(); r != nil {
+			c.d.deps.Metrics.Panicked()
+			c.log.Error("judging the INVITE failed", zap.Any("panic", r), zap.Stack("stack"))
+			c.rec.Errors = append(c.rec.Errors, fmt.Sprint(policy.ReasonAnalysisFailed, ": ", r))
+			c.judged = nil
+			d = c.toAgents(policy.Arrival, "fail-open", policy.ReasonAnalysisFailed)
+		}
+	}()
+	j, d, err := c.bench.Open(judge.Arrival{
+		Raw: c.in.raw, At: c.in.at, Transport: c.rec.Transport, Source: c.source,
+		Trunk: c.trunk.Name, TrustIdentity: c.trunk.TrustIdentity, Load: load,
+	})
+	if err != nil {
+		c.log.Error("the INVITE cannot be judged, the call goes on", zap.Error(err))
+		c.rec.Errors = append(c.rec.Errors, policy.ReasonAnalysisFailed+": "+err.Error())
+		return d
+	}
+	c.judged = j
+	if f := j.Facts(); f.From != "" || f.Anonymous {
+		c.rec.From = f.From
+	}
+	return d
+}
+
+func (c *call) verdict() policy.Verdict {
+	if c.hearing != nil {
+		if v := c.hearing.verdict.Load(); v != nil {
+			return *v
+		}
+	}
+	if c.judged != nil && c.hearing == nil {
+		return c.judged.Verdict()
+	}
+	return policy.Verdict{Class: policy.Unknown}
+}
+
+// agreed tells the judge the payload types the caller now uses: what was
+// answered to the caller, and what the caller's own description adds.
+func (c *call) agreed() {
+	codecs := map[uint8]sdp.Codec{}
+	for _, d := range []*sdp.Description{c.caller.theirs, c.caller.ours} {
+		if d == nil {
+			continue
+		}
+		if m := d.Audio(); m != nil {
+			for _, k := range m.Codecs() {
+				codecs[k.PT] = k
+			}
+		}
+	}
+	h := c.hearing
+	if h == nil {
+		return
+	}
+	h.with(func(j *judge.Call) { j.Codecs(codecs) })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range codecs {
+		h.keys.Payload(k.PT, k.Name, k.Clock)
+	}
+}
+
+// listenFrom tells the judge that the caller's leg is answered.
+func (c *call) listenFrom(at time.Time) {
+	if c.hearing != nil {
+		c.hearing.with(func(j *judge.Call) { j.Answered(at) })
+	}
+}
+
+// farAnswered tells the judge that a destination answered.
+func (c *call) farAnswered(l *leg) {
+	at := l.answered
+	if c.hearing != nil {
+		c.hearing.with(func(j *judge.Call) { j.FarAnswered(at) })
+	}
+	c.came("answered by " + l.dest)
+}

@@ -1,0 +1,425 @@
+package door
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+)
+
+// incoming is a peer's request and its transaction. Its handler stays until a
+// final response was sent: sipgo ends a transaction whose handler returns.
+type incoming struct {
+	req  *sipmsg.Request
+	tx   sipmsg.ServerTransaction
+	done chan struct{}
+	once sync.Once
+}
+
+func newIncoming(req *sipmsg.Request, tx sipmsg.ServerTransaction) *incoming {
+	return &incoming{req: req, tx: tx, done: make(chan struct{})}
+}
+
+// finish lets the handler go.
+func (in *incoming) finish() { in.once.Do(func() { close(in.done) }) }
+
+// reply makes a response in the leg's dialog.
+func (l *leg) reply(in *incoming, code int, reason string) *sipmsg.Response {
+	res := sipmsg.NewResponseFromRequest(in.req, code, reason, nil)
+	if code > 100 {
+		if to := res.To(); to != nil {
+			to.Params.Remove("tag")
+			to.Params.Add("tag", l.localTag)
+		}
+	}
+	if in.req.IsInvite() && code > 100 && code < 300 || in.req.Method == sipmsg.UPDATE && code < 300 {
+		res.AppendHeader(l.contact())
+	}
+	return res
+}
+
+// respond sends a response made by reply.
+func (l *leg) respond(in *incoming, res *sipmsg.Response) {
+	l.c.d.respond(in.tx, res)
+	if !res.IsProvisional() {
+		if l.in == in {
+			l.in = nil
+		}
+		in.finish()
+	}
+}
+
+func (l *leg) respondPlain(in *incoming, code int, reason string, headers ...sipmsg.Header) {
+	res := l.reply(in, code, reason)
+	for _, h := range headers {
+		res.AppendHeader(h)
+	}
+	l.respond(in, res)
+}
+
+// receive takes a request in the leg's dialog from its handler and stays until
+// it has a final response.
+func (l *leg) receive(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+	c := l.c
+	if req.IsAck() {
+		if !c.post(func() { l.onAck(req) }) {
+			c.d.deps.Metrics.SIPDropped("stray_ack")
+		}
+		return
+	}
+	in := newIncoming(req, tx)
+	if req.IsInvite() {
+		tx.OnCancel(func(*sipmsg.Request) { // sipgo has sent the 487 itself
+			c.post(func() { l.onReinviteCancelled(in) })
+		})
+	}
+	if !c.post(func() { l.onRequest(in) }) {
+		c.d.answer(req, tx, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	select {
+	case <-in.done:
+	case <-c.over:
+		select {
+		case <-in.done:
+		default: // the call ended before it was this request's turn
+			c.d.answer(req, tx, 481, "Call/Transaction Does Not Exist")
+		}
+	}
+}
+
+// onRequest decides what becomes of a request in the dialog.
+func (l *leg) onRequest(in *incoming) {
+	req := in.req
+	if tag, _ := req.From().Params.Get("tag"); l.remoteTag != "" && tag != l.remoteTag {
+		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
+		return
+	}
+	// RFC 3261 section 12.2.2: a request out of order is answered 500.
+	if n := req.CSeq().SeqNo; n < l.remoteCSeq {
+		l.respondPlain(in, 500, "Server Internal Error: CSeq is lower than before")
+		return
+	}
+	l.remoteCSeq = req.CSeq().SeqNo
+	if bad := unsupported(req); len(bad) > 0 {
+		l.respondPlain(in, 420, "Bad Extension", sipmsg.NewHeader("Unsupported", joined(bad)))
+		return
+	}
+	switch req.Method {
+	case sipmsg.BYE:
+		l.onBye(in)
+	case sipmsg.INVITE:
+		l.onReinvite(in)
+	case sipmsg.CANCEL:
+		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
+	case sipmsg.PRACK:
+		// 100rel is never agreed to, so nothing waits for it.
+		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
+	default:
+		l.onOther(in)
+	}
+}
+
+// onBye ends the call, or takes the far leg away from under a move.
+func (l *leg) onBye(in *incoming) {
+	c := l.c
+	l.respondPlain(in, 200, "OK")
+	if l.in != nil { // the peer gave up its own INVITE by BYE (RFC 3261 section 15)
+		l.respondPlain(l.in, 487, "Request Terminated")
+	}
+	l.log.Info("BYE received", zap.String("leg", l.role))
+	l.gone(0)
+	switch {
+	case l == c.caller:
+		if c.answeredAt.IsZero() { // RFC 3261 section 15: an early dialog may be ended so
+			c.outcome(487, "cancelled", "caller")
+		}
+		c.end("caller", "BYE")
+	case l == c.next:
+		c.dropNext("it hung up")
+	case l == c.far && c.next != nil:
+		// The far end leaves while the call is on its way elsewhere: wait for that.
+		c.far = nil
+	case l == c.far && c.talk != nil:
+		c.far = nil
+	case l == c.far:
+		c.end("far", "BYE")
+	}
+}
+
+// onOther hands a request such as INFO, UPDATE, MESSAGE, REFER or NOTIFY to the
+// other leg, and its response back.
+func (l *leg) onOther(in *incoming) {
+	c := l.c
+	if in.req.Method == sipmsg.UPDATE || in.req.Method == sipmsg.SUBSCRIBE || in.req.Method == sipmsg.NOTIFY {
+		l.retarget(in.req.Contact())
+	}
+	other := c.other(l)
+	if other == nil || other.state != legUp {
+		switch {
+		case in.req.Method == sipmsg.OPTIONS || in.req.Method == sipmsg.INFO && c.talk != nil:
+			if in.req.Method == sipmsg.INFO {
+				c.infoDigit(in.req)
+			}
+			l.respondPlain(in, 200, "OK", sipmsg.NewHeader("Allow", allow))
+		case in.req.Method == sipmsg.UPDATE && bodyOf(in.req).sdp() == nil:
+			l.respondPlain(in, 200, "OK")
+		default:
+			l.respondPlain(in, 500, "Server Internal Error: the other side is not connected yet", retryAfter())
+		}
+		return
+	}
+	if mf := in.req.MaxForwards(); mf != nil && mf.Val() == 0 {
+		l.respondPlain(in, 483, "Too Many Hops")
+		return
+	}
+	if in.req.Method == sipmsg.INFO && l == c.caller {
+		c.infoDigit(in.req)
+	}
+	b := bodyOf(in.req)
+	offer, err := l.read(b)
+	if err != nil {
+		l.respondPlain(in, 400, "Bad Request: "+err.Error())
+		return
+	}
+	if offer != nil && (l.out != nil || other.in != nil || other.out != nil) {
+		l.respondPlain(in, 491, "Request Pending") // RFC 3311 section 5.2
+		return
+	}
+	req := other.request(in.req.Method)
+	passHeaders(in.req, req)
+	if offer != nil {
+		setBody(req, b.contentType, b.with(other.rewrite(offer)))
+	} else {
+		setBody(req, b.contentType, b.data)
+	}
+	other.send(req, false, func(res *sipmsg.Response) {
+		if res.StatusCode == 100 {
+			return
+		}
+		out := l.reply(in, res.StatusCode, res.Reason)
+		passHeaders(res, out)
+		rb := bodyOf(res)
+		answer, err := other.read(rb)
+		switch {
+		case err != nil || answer == nil:
+			setBody(out, rb.contentType, rb.data)
+		default:
+			setBody(out, rb.contentType, rb.with(l.rewrite(answer)))
+			if res.IsSuccess() {
+				l.settleMedia(offer)
+				other.settleMedia(answer)
+			}
+		}
+		if res.IsSuccess() && req.Method == sipmsg.UPDATE {
+			other.retarget(res.Contact())
+		}
+		l.respond(in, out)
+	}, func(err error) {
+		l.log.Info("no response from the other leg", zap.String("method", string(in.req.Method)), zap.Error(err))
+		l.respondPlain(in, 408, "Request Timeout")
+	})
+}
+
+// retryAfter is RFC 3261 section 14.2's random delay of 0 to 10 s.
+func retryAfter() sipmsg.Header {
+	return sipmsg.NewHeader("Retry-After", strconv.Itoa(rand.IntN(11)))
+}
+
+// unacked is a 2xx that is sent again until its ACK comes (RFC 3261 section
+// 13.3.1.4), whatever the transport: the transaction no longer does it.
+type unacked struct {
+	in     *incoming
+	res    *sipmsg.Response
+	cseq   uint32
+	wait   time.Duration
+	timer  *time.Timer
+	giveUp *time.Timer
+	onAck  func(*sipmsg.Request)
+	lost   func()
+}
+
+func (u *unacked) stop() {
+	u.timer.Stop()
+	u.giveUp.Stop()
+}
+
+// accept sends a 2xx to an INVITE and keeps sending it until the ACK, which is
+// given to onAck; lost is called after 64*T1 without one.
+func (l *leg) accept(in *incoming, res *sipmsg.Response, onAck func(*sipmsg.Request), lost func()) {
+	if l.unacked != nil {
+		l.unacked.stop()
+	}
+	u := &unacked{in: in, res: res, cseq: in.req.CSeq().SeqNo, wait: sipmsg.T1, onAck: onAck, lost: lost}
+	l.unacked = u
+	u.timer = l.c.after(u.wait, func() { l.acceptAgain(u) })
+	u.giveUp = l.c.after(64*sipmsg.T1, func() {
+		if l.unacked == u {
+			u.stop()
+			l.unacked = nil
+			u.lost()
+		}
+	})
+	l.respond(in, res)
+}
+
+func (l *leg) acceptAgain(u *unacked) {
+	if l.unacked != u {
+		return
+	}
+	if err := l.write(u); err != nil {
+		l.log.Debug("a 2xx could not be sent again", zap.Error(err))
+	}
+	u.wait = min(2*u.wait, sipmsg.T2)
+	u.timer = l.c.after(u.wait, func() { l.acceptAgain(u) })
+}
+
+// write sends a 2xx past its transaction, on the transaction's own connection:
+// on a reliable transport sipgo has ended the transaction with the first 2xx.
+func (l *leg) write(u *unacked) error {
+	if t, ok := u.in.tx.(interface{ Connection() sipmsg.Connection }); ok && t.Connection() != nil {
+		return t.Connection().WriteMsg(u.res)
+	}
+	return l.c.d.srv.WriteResponse(u.res)
+}
+
+// onAck matches an ACK to the 2xx that waits for it.
+func (l *leg) onAck(req *sipmsg.Request) {
+	u := l.unacked
+	if u == nil || req.CSeq().SeqNo != u.cseq {
+		return // a repeated ACK
+	}
+	u.stop()
+	l.unacked = nil
+	u.onAck(req)
+}
+
+func joined(tags []string) string {
+	s := ""
+	for i, t := range tags {
+		if i > 0 {
+			s += ", "
+		}
+		s += t
+	}
+	return s
+}
+
+// bye ends an established leg, or a half-established one as it must be ended.
+func (l *leg) bye(reason string) {
+	switch {
+	case l.state == legGone:
+		return
+	case l.uas && l.state != legUp:
+		return // the caller's INVITE gets a final response instead
+	case !l.uas && l.state != legUp:
+		l.unwanted = true
+		if l.out == nil {
+			l.gone(0)
+			return
+		}
+		l.out.cancel()
+		return
+	}
+	if l.unacked != nil && l.uas {
+		// RFC 3261 section 15: a UAS must not send BYE before its 2xx was
+		// acknowledged or has timed out.
+		u := l.unacked
+		u.onAck = func(*sipmsg.Request) { l.sendBye(reason) }
+		u.lost = func() { l.sendBye(reason) }
+		return
+	}
+	l.sendBye(reason)
+}
+
+func (l *leg) sendBye(reason string) {
+	if l.in != nil { // a re-INVITE of the peer is still open
+		l.respondPlain(l.in, 487, "Request Terminated")
+	}
+	req := l.request(sipmsg.BYE)
+	if reason != "" {
+		req.AppendHeader(sipmsg.NewHeader("Reason", fmt.Sprintf(`SIP ;cause=200 ;text="%s"`, reason)))
+	}
+	l.gone(0)
+	l.send(req, false, func(res *sipmsg.Response) {
+		if !res.IsProvisional() && !res.IsSuccess() {
+			l.log.Info("a BYE was refused", zap.Int("status", res.StatusCode))
+		}
+	}, func(err error) { l.log.Info("no answer to a BYE", zap.Error(err)) })
+	l.c.settle()
+}
+
+// acknowledge sends the ACK for a 2xx to our INVITE and keeps it for repeats.
+func (l *leg) acknowledge(o *outgoing, tag string, contentType string, data []byte) {
+	ack := l.request(sipmsg.ACK)
+	ack.CSeq().SeqNo = o.req.CSeq().SeqNo
+	if h := o.req.GetHeader("Proxy-Authorization"); h != nil { // RFC 3261 section 22.3
+		ack.AppendHeader(sipmsg.HeaderClone(h))
+	}
+	if tag != "" {
+		ack.To().Params.Remove("tag")
+		ack.To().Params.Add("tag", tag)
+	}
+	setBody(ack, contentType, data)
+	if tag == "" {
+		l.ack, l.ackCSeq = ack, o.req.CSeq().SeqNo
+	}
+	if err := l.c.d.client.WriteRequest(ack, asIs); err != nil {
+		l.log.Warn("an ACK could not be sent", zap.Error(err))
+	}
+}
+
+// again handles a 2xx after the first: a repeat gets its ACK again, another
+// fork's gets an ACK and a BYE of its own (RFC 3261 section 13.2.2.4).
+func (l *leg) again(o *outgoing, res *sipmsg.Response) {
+	tag, _ := res.To().Params.Get("tag")
+	if tag != l.remoteTag {
+		l.log.Info("another branch answered too and is hung up", zap.String("tag", tag))
+		l.dismiss(o, res)
+		return
+	}
+	if l.ack != nil && l.ackCSeq == o.req.CSeq().SeqNo {
+		if err := l.c.d.client.WriteRequest(l.ack, asIs); err != nil {
+			l.log.Warn("an ACK could not be sent again", zap.Error(err))
+		}
+	}
+}
+
+// late handles a 2xx that came after its call ended, on another goroutine: the
+// call's own is no more.
+func (l *leg) late(o *outgoing, res *sipmsg.Response) {
+	c := l.c
+	c.d.spawn(func() {
+		<-c.over // from here on nobody else touches the leg
+		c.lateMu.Lock()
+		defer c.lateMu.Unlock()
+		if res.To() == nil || res.CSeq() == nil {
+			return
+		}
+		if tag, _ := res.To().Params.Get("tag"); tag == l.remoteTag && l.ack != nil {
+			_ = c.d.client.WriteRequest(l.ack, asIs)
+			return
+		}
+		l.dismiss(o, res)
+	})
+}
+
+// dismiss acknowledges and hangs up a dialog that nobody wants: a losing fork,
+// or an answer that crossed our CANCEL.
+func (l *leg) dismiss(o *outgoing, res *sipmsg.Response) {
+	fork := &leg{c: l.c, role: l.role, log: l.log, hop: l.hop, transport: l.transport, peer: l.peer, callID: l.callID,
+		localTag: l.localTag, local: l.local, remote: l.remote, target: l.target, cseq: o.req.CSeq().SeqNo, state: legUp}
+	fork.establish(res)
+	fork.acknowledge(o, "", "", nil)
+	req := fork.request(sipmsg.BYE)
+	tx, err := l.c.d.client.TransactionRequest(noWait(), req, asIs)
+	if err != nil {
+		l.log.Warn("an unwanted answer could not be hung up", zap.Error(err))
+		return
+	}
+	l.c.d.drainTx(tx)
+}

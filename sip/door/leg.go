@@ -1,0 +1,267 @@
+package door
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/sip/sdp"
+)
+
+// legState is where a leg's dialog stands (RFC 3261 section 12).
+type legState int
+
+const (
+	legIdle    legState = iota // nothing was sent or answered yet
+	legCalling                 // INVITE sent or received, no provisional response with a tag
+	legEarly                   // early dialog
+	legUp                      // 2xx sent or received
+	legGone                    // ended; nothing more is sent on it but ACKs and BYEs for late 2xx
+)
+
+func (s legState) String() string {
+	return [...]string{"idle", "calling", "early", "up", "gone"}[s]
+}
+
+// leg is one SIP dialog of a call. Its fields belong to the call's goroutine,
+// except those set before it is entered in the door's books.
+type leg struct {
+	c    *call
+	role string // caller or far
+	dest string // the destination's name, for a far leg
+	uas  bool   // the peer sent the first INVITE
+	log  *zap.Logger
+
+	// The dialog (RFC 3261 section 12): set at its start, but for the remote
+	// tag, target and routes.
+	hop        *hop
+	transport  string
+	peer       string // host:port the peer's signalling was last seen at, or is sent to first
+	callID     string
+	localTag   string
+	remoteTag  string
+	local      party
+	remote     party
+	target     sipmsg.Uri
+	routes     []sipmsg.Uri
+	cseq       uint32
+	remoteCSeq uint32
+
+	state     legState
+	invite    *sipmsg.Request // the first INVITE, either way
+	in        *incoming       // the peer's INVITE that has no final response yet
+	out       *outgoing       // our INVITE that has no final response yet
+	unwanted  bool            // a leg we dialled and no longer want: CANCEL, or ACK and BYE
+	unacked   *unacked        // our 2xx that waits for its ACK
+	ack       *sipmsg.Request // our last ACK, sent again for a repeated 2xx
+	ackCSeq   uint32
+	lateOffer bool // our INVITE had no offer: the 2xx has it and the ACK the answer
+
+	session uint64 // o= session id
+	version uint64 // o= version
+	sent    string // last description sent, without its o= line
+	theirs  *sdp.Description
+	ours    *sdp.Description
+	far     *relay.Far // the media ports toward a far leg
+	counted bool       // counts as a busy agent
+
+	answered time.Time
+	ended    time.Time
+	code     int
+}
+
+// party is one end of a dialog as From and To show it.
+type party struct {
+	display string
+	uri     sipmsg.Uri
+	params  sipmsg.HeaderParams // without the tag
+}
+
+func partyOf(display string, uri sipmsg.Uri, params sipmsg.HeaderParams) party {
+	p := party{display: display, uri: *uri.Clone()}
+	for _, kv := range params {
+		if !strings.EqualFold(kv.K, "tag") {
+			p.params = append(p.params, kv)
+		}
+	}
+	return p
+}
+
+func (p party) withTag(tag string) sipmsg.HeaderParams {
+	params := append(sipmsg.HeaderParams(nil), p.params...)
+	if tag != "" {
+		params.Add("tag", tag)
+	}
+	return params
+}
+
+func (p party) from(tag string) *sipmsg.FromHeader {
+	return &sipmsg.FromHeader{DisplayName: p.display, Address: *p.uri.Clone(), Params: p.withTag(tag)}
+}
+
+func (p party) to(tag string) *sipmsg.ToHeader {
+	return &sipmsg.ToHeader{DisplayName: p.display, Address: *p.uri.Clone(), Params: p.withTag(tag)}
+}
+
+// request makes a request in the leg's dialog (RFC 3261 section 12.2.1.1). ACK
+// and CANCEL take the CSeq of their INVITE, set by the caller.
+func (l *leg) request(method sipmsg.RequestMethod) *sipmsg.Request {
+	req := sipmsg.NewRequest(method, *l.target.Clone())
+	transport, hostport := l.nextHop()
+	req.AppendHeader(l.hop.via(transport))
+	for _, r := range l.routes {
+		req.AppendHeader(&sipmsg.RouteHeader{Address: *r.Clone()})
+	}
+	mf := sipmsg.MaxForwardsHeader(70)
+	req.AppendHeader(&mf)
+	req.AppendHeader(l.local.from(l.localTag))
+	req.AppendHeader(l.remote.to(l.remoteTag))
+	id := sipmsg.CallIDHeader(l.callID)
+	req.AppendHeader(&id)
+	if method != sipmsg.ACK {
+		l.cseq++
+	}
+	req.AppendHeader(&sipmsg.CSeqHeader{SeqNo: l.cseq, MethodName: method})
+	switch method {
+	case sipmsg.INVITE, sipmsg.UPDATE, sipmsg.SUBSCRIBE, sipmsg.NOTIFY, sipmsg.REFER:
+		req.AppendHeader(l.contact())
+	}
+	l.address(req, transport, hostport)
+	return req
+}
+
+// contact is where the peer reaches this leg.
+func (l *leg) contact() *sipmsg.ContactHeader {
+	return &sipmsg.ContactHeader{Address: l.hop.contact(l.local.uri.User, l.transport)}
+}
+
+// address says which of the door's sockets a request leaves by, and where to.
+func (l *leg) address(req *sipmsg.Request, transport, hostport string) {
+	req.SetTransport(transport)
+	req.SetDestination(hostport)
+	if transport == "UDP" && l.hop.transport == "UDP" {
+		a := l.hop.addr
+		req.Laddr = sipmsg.Addr{IP: a.Addr().AsSlice(), Port: int(a.Port())}
+	}
+}
+
+// nextHop is where the dialog's requests go: the first route or the remote
+// target (RFC 3261 section 12.2.1.1) if the configuration names that address,
+// else where the peer's signalling came from. The latter serves peers behind
+// NAT and keeps the door from sending to places a Contact makes up.
+func (l *leg) nextHop() (transport, hostport string) {
+	if l.transport == "TCP" && l.uas && l.c.d.connected(l.peer) {
+		return l.transport, l.peer
+	}
+	u := &l.target
+	if len(l.routes) > 0 {
+		u = &l.routes[0]
+	}
+	a, err := netip.ParseAddr(trimBrackets(u.Host))
+	if err != nil || !l.c.d.knows(a) {
+		return l.transport, l.peer
+	}
+	transport = l.transport
+	if v, ok := u.UriParams.Get("transport"); ok {
+		if v = strings.ToUpper(v); v == "UDP" || v == "TCP" {
+			transport = v
+		}
+	}
+	port := u.Port
+	if port == 0 {
+		port = 5060
+	}
+	return transport, netip.AddrPortFrom(a, uint16(port)).String()
+}
+
+// connected says whether a stream connection to a peer is open.
+func (d *Door) connected(hostport string) bool {
+	conn, err := d.srv.TransportLayer().GetConnection("tcp", hostport)
+	if err != nil || conn == nil {
+		return false
+	}
+	_, _ = conn.TryClose() // gives back the reference that asking took
+	return true
+}
+
+// establish takes the dialog's remote side from a response to our INVITE
+// (RFC 3261 section 12.1.2).
+func (l *leg) establish(res *sipmsg.Response) {
+	if tag, ok := res.To().Params.Get("tag"); ok {
+		l.remoteTag = tag
+	}
+	l.retarget(res.Contact())
+	l.routes = nil
+	rr := res.GetHeaders("Record-Route")
+	for i := len(rr) - 1; i >= 0; i-- {
+		if h, ok := rr[i].(*sipmsg.RecordRouteHeader); ok {
+			l.routes = append(l.routes, *h.Address.Clone())
+		}
+	}
+}
+
+// retarget follows the peer's Contact (RFC 3261 section 12.2, target refresh).
+func (l *leg) retarget(c *sipmsg.ContactHeader) {
+	if c != nil && c.Address.Host != "" && !c.Address.Wildcard {
+		l.target = *c.Address.Clone()
+	}
+}
+
+// described counts the description's version up when it differs from the last
+// one sent on this leg (RFC 3264 section 8), and sets its origin to the leg's
+// own: the two legs are two sessions.
+func (l *leg) described(d *sdp.Description, at netip.Addr) []byte {
+	user := "-"
+	for i := range d.Lines {
+		if d.Lines[i].Type == 'o' {
+			if f := strings.Fields(d.Lines[i].Value); len(f) > 0 {
+				user = f[0]
+			}
+			d.Lines = append(d.Lines[:i], d.Lines[i+1:]...)
+			break
+		}
+	}
+	rest := string(d.Bytes())
+	if rest != l.sent {
+		if l.sent != "" {
+			l.version++
+		}
+		l.sent = rest
+	}
+	family := "IP4"
+	if at.Is6() && !at.Is4In6() {
+		family = "IP6"
+	}
+	o := sdp.Line{Type: 'o', Value: user + " " + strconv.FormatUint(l.session, 10) + " " + strconv.FormatUint(l.version, 10) +
+		" IN " + family + " " + at.String()}
+	pos := min(1, len(d.Lines)) // after v=
+	d.Lines = append(d.Lines[:pos], append([]sdp.Line{o}, d.Lines[pos:]...)...)
+	l.ours = d
+	return d.Bytes()
+}
+
+// gone marks the leg's end.
+func (l *leg) gone(code int) {
+	if l.state == legGone {
+		return
+	}
+	l.state = legGone
+	l.ended = time.Now()
+	if l.code == 0 {
+		l.code = code
+	}
+	if l.unacked != nil {
+		l.unacked.stop()
+		l.unacked = nil
+	}
+	if l.counted {
+		l.counted = false
+		l.c.d.deps.Surge.Agent(-1)
+	}
+	l.c.d.dropDialog(l)
+}

@@ -1,0 +1,231 @@
+package door
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/portero/portero/sip/sdp"
+)
+
+// hidden are attributes that describe one leg's transport and would be wrong
+// on the other, whose media goes through the relay (RFC 8839 ICE, RFC 3605).
+var hidden = map[string]bool{
+	"candidate": true, "ice-ufrag": true, "ice-pwd": true, "ice-options": true, "ice-lite": true, "ice-mismatch": true,
+	"end-of-candidates": true, "remote-candidates": true, "rtcp": true, "rtcp-mux": true, "rtcp-mux-only": true,
+}
+
+// read parses a message's session description, nil if it has none.
+func (l *leg) read(b body) (*sdp.Description, error) {
+	raw := b.sdp()
+	if raw == nil {
+		return nil, nil
+	}
+	return sdp.Parse(raw)
+}
+
+// anchored is the media section that goes through the relay: the first that is
+// switched on among audio and fax.
+func anchored(d *sdp.Description) *sdp.Media {
+	for _, m := range d.Media {
+		if m.Port != 0 && (m.Type == "audio" || m.Type == "image") {
+			return m
+		}
+	}
+	return d.Audio()
+}
+
+// rewrite turns the other side's description into the one this leg's peer gets:
+// everything as it was, but media comes from and goes to the relay, and what is
+// not relayed is declined (RFC 3264 section 6).
+func (l *leg) rewrite(in *sdp.Description) []byte {
+	d := in.Clone()
+	at := l.mediaAddr()
+	main := slices.Index(in.Media, anchored(in))
+	held := false
+	for i, m := range d.Media {
+		if i != main {
+			m.Port = 0
+			m.Lines = slices.DeleteFunc(m.Lines, func(s sdp.Line) bool { return s.Type == 'c' })
+			continue
+		}
+		if a, err := in.RTP(in.Media[i]); err == nil && a.Addr().IsUnspecified() {
+			held = true // the old spelling of hold stays one (RFC 3264 section 8.4)
+		}
+		if m.Port != 0 {
+			m.Port, m.Count = int(at.Port()), 1
+		}
+		m.Lines = slices.DeleteFunc(m.Lines, func(s sdp.Line) bool {
+			name, _, _ := strings.Cut(s.Value, ":")
+			return s.Type == 'c' || s.Type == 'a' && hidden[strings.ToLower(name)]
+		})
+	}
+	d.Lines = slices.DeleteFunc(d.Lines, func(s sdp.Line) bool {
+		name, _, _ := strings.Cut(s.Value, ":")
+		return s.Type == 'c' || s.Type == 'a' && (hidden[strings.ToLower(name)] || strings.EqualFold(name, "group"))
+	})
+	setConnection(d, at.Addr(), held)
+	return l.described(d, at.Addr())
+}
+
+// setConnection puts the session's connection line where it belongs: after the
+// lines that RFC 8866 section 5 puts before it.
+func setConnection(d *sdp.Description, a netip.Addr, held bool) {
+	family, text := "IP4", a.String()
+	if a.Is6() && !a.Is4In6() {
+		family = "IP6"
+	}
+	if held {
+		text = "0.0.0.0"
+		if family == "IP6" {
+			text = "::"
+		}
+	}
+	pos := 0
+	for pos < len(d.Lines) && strings.IndexByte("vosiuep", d.Lines[pos].Type) >= 0 {
+		pos++
+	}
+	d.Lines = slices.Insert(d.Lines, pos, sdp.Line{Type: 'c', Value: "IN " + family + " " + text})
+}
+
+// settleMedia tells the relay where this leg's peer wants its media.
+func (l *leg) settleMedia(d *sdp.Description) {
+	if d == nil {
+		return
+	}
+	l.theirs = d
+	m := anchored(d)
+	if m == nil || m.Port == 0 {
+		return
+	}
+	rtp, err := d.RTP(m)
+	if err != nil || rtp.Addr().IsUnspecified() {
+		return // a name, or hold: what arrives tells where to send
+	}
+	rtcp, err := d.RTCP(m)
+	if err != nil {
+		rtcp = netip.AddrPort{}
+	}
+	l.setRemote(rtp, rtcp)
+}
+
+// voice is how the caller and the door, or a destination, talk to each other.
+type voice struct {
+	audio sdp.Codec // PCMU or PCMA, for what the door says itself
+	event sdp.Codec // telephone-event; PT 0 and no name if there is none
+	ptime int
+}
+
+// common finds what the door itself can speak in an offer or answer.
+func common(d *sdp.Description) (v voice, ok bool) {
+	if d == nil {
+		return v, false
+	}
+	m := d.Audio()
+	if m == nil || m.Port == 0 || strings.ToUpper(m.Proto) != "RTP/AVP" && strings.ToUpper(m.Proto) != "RTP/AVPF" {
+		return v, false
+	}
+	for _, c := range m.Codecs() {
+		switch strings.ToUpper(c.Name) {
+		case "PCMU", "PCMA":
+			if v.audio.Name == "" && c.Clock == 8000 {
+				v.audio = c
+			}
+		case "TELEPHONE-EVENT":
+			if v.event.Name == "" && c.Clock == 8000 {
+				v.event = c
+			}
+		}
+	}
+	v.ptime = m.Ptime()
+	return v, v.audio.Name != ""
+}
+
+// spoken is what the door offers when it has to make the offer itself.
+var spoken = voice{
+	audio: sdp.Codec{PT: 0, Name: "PCMU", Clock: 8000},
+	event: sdp.Codec{PT: 101, Name: "telephone-event", Clock: 8000, Fmtp: "0-16"},
+}
+
+// ownAnswer answers an offer on the door's behalf: G.711 and keys, everything
+// else declined.
+func (l *leg) ownAnswer(offer *sdp.Description) ([]byte, voice, bool) {
+	v, ok := common(offer)
+	if !ok {
+		return nil, v, false
+	}
+	main := offer.Audio()
+	d := blank()
+	for _, m := range offer.Media {
+		if m == main {
+			d.Media = append(d.Media, l.audio(v, sdp.Mirror(offer.Direction(m))))
+			continue
+		}
+		d.Media = append(d.Media, &sdp.Media{Type: m.Type, Proto: m.Proto, Count: 1, Formats: slices.Clone(m.Formats)})
+	}
+	setConnection(d, l.mediaAddr().Addr(), false)
+	return l.described(d, l.mediaAddr().Addr()), v, true
+}
+
+// ownOffer is an offer on the door's behalf. With a voice given, only that is
+// offered: whoever is called next must speak what the caller already speaks.
+func (l *leg) ownOffer(v voice, more bool) []byte {
+	d := blank()
+	m := l.audio(v, sdp.SendRecv)
+	if more && v.audio.Name == "PCMU" { // both laws, in our order
+		m.Formats = slices.Insert(m.Formats, 1, "8")
+		m.Lines = slices.Insert(m.Lines, 1, sdp.Line{Type: 'a', Value: "rtpmap:8 PCMA/8000"})
+	}
+	d.Media = []*sdp.Media{m}
+	setConnection(d, l.mediaAddr().Addr(), false)
+	return l.described(d, l.mediaAddr().Addr())
+}
+
+func blank() *sdp.Description {
+	return &sdp.Description{Lines: []sdp.Line{{Type: 'v', Value: "0"}, {Type: 's', Value: "-"}, {Type: 't', Value: "0 0"}}}
+}
+
+func (l *leg) audio(v voice, direction string) *sdp.Media {
+	pt := strconv.Itoa(int(v.audio.PT))
+	m := &sdp.Media{Type: "audio", Port: int(l.mediaAddr().Port()), Count: 1, Proto: "RTP/AVP", Formats: []string{pt}}
+	add := func(s string) { m.Lines = append(m.Lines, sdp.Line{Type: 'a', Value: s}) }
+	add("rtpmap:" + pt + " " + v.audio.Name + "/8000")
+	if v.event.Name != "" {
+		ev := strconv.Itoa(int(v.event.PT))
+		m.Formats = append(m.Formats, ev)
+		add("rtpmap:" + ev + " telephone-event/8000")
+		fmtp := v.event.Fmtp
+		if fmtp == "" {
+			fmtp = "0-16"
+		}
+		add("fmtp:" + ev + " " + fmtp)
+	}
+	ptime := v.ptime
+	if ptime == 0 {
+		ptime = 20
+	}
+	add("ptime:" + strconv.Itoa(ptime))
+	add(direction)
+	return m
+}
+
+// sameFormats says whether two descriptions take the same payload types.
+func sameFormats(a, b *sdp.Description) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	ma, mb := anchored(a), anchored(b)
+	return ma != nil && mb != nil && slices.Equal(ma.Formats, mb.Formats)
+}
+
+// talking is what the caller's leg was last agreed to speak.
+func (c *call) talking() (voice, bool) {
+	if v, ok := common(c.caller.ours); ok {
+		if t, ok := common(c.caller.theirs); ok && t.event.Name == "" {
+			v.event = sdp.Codec{}
+		}
+		return v, true
+	}
+	return common(c.caller.theirs)
+}

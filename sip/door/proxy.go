@@ -1,0 +1,220 @@
+package door
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+)
+
+// routedHere says whether a request's first route is this door: it belongs to a
+// dialog that the door record-routed as a proxy.
+func (d *Door) routedHere(req *sipmsg.Request) bool {
+	r := req.Route()
+	return r != nil && d.is(&r.Address)
+}
+
+// proxy is the stateful proxy for everything that is not a call (RFC 3261
+// section 16). Requests of a trunk go to the configured PBX, requests of the
+// PBX to the address they name, if the configuration names it too.
+func (d *Door) proxy(req *sipmsg.Request, tx sipmsg.ServerTransaction, source netip.AddrPort) {
+	if req.IsAck() {
+		d.deps.Metrics.SIPDropped("stray_ack")
+		return
+	}
+	log := d.log.With(zap.String("call_id", callIDOf(req)), zap.String("method", string(req.Method)))
+	// Section 16.3.
+	switch strings.ToLower(req.Recipient.Scheme) {
+	case "sip", "sips", "tel", "urn":
+	default:
+		d.answer(req, tx, 416, "Unsupported URI Scheme")
+		return
+	}
+	mf := req.MaxForwards()
+	if mf != nil && mf.Val() == 0 {
+		d.answer(req, tx, 483, "Too Many Hops")
+		return
+	}
+	for _, v := range req.GetHeaders("Via") {
+		if v, ok := v.(*sipmsg.ViaHeader); ok && d.isOwnVia(v) {
+			d.answer(req, tx, 482, "Loop Detected")
+			return
+		}
+	}
+	if o := options(req, "Proxy-Require"); len(o) > 0 {
+		d.answer(req, tx, 420, "Bad Extension", sipmsg.NewHeader("Unsupported", strings.Join(o, ", ")))
+		return
+	}
+	transport, hostport, ok := d.proxyTarget(req, source)
+	if !ok {
+		log.Info("a request is not relayed: its target is neither a trunk nor a PBX",
+			zap.String("target", req.Recipient.String()), zap.Stringer("source", source))
+		d.answer(req, tx, 403, "Forbidden")
+		return
+	}
+	out := d.forwarded(req, transport, hostport)
+	ctx := noWait()
+	ctl, err := d.client.TransactionRequest(ctx, out, asIs)
+	if err != nil {
+		log.Warn("a request could not be forwarded", zap.String("to", hostport), zap.Error(err))
+		d.answer(req, tx, 503, "Service Unavailable")
+		return
+	}
+	d.passResponses(req, tx, ctl, log)
+}
+
+// passResponses hands responses back until the final one (RFC 3261 section 16.7).
+func (d *Door) passResponses(req *sipmsg.Request, tx sipmsg.ServerTransaction, ctl sipmsg.ClientTransaction, log *zap.Logger) {
+	limit := time.NewTimer(64*sipmsg.T1 + time.Second)
+	defer limit.Stop()
+	for {
+		select {
+		case res := <-ctl.Responses():
+			if res.StatusCode == 100 {
+				continue
+			}
+			back := res.Clone()
+			back.RemoveHeader("Via") // ours, the topmost
+			if back.Via() == nil {
+				log.Info("a response has no Via but ours and is dropped", zap.Int("status", res.StatusCode))
+				if !res.IsProvisional() {
+					d.answer(req, tx, 502, "Bad Gateway")
+					return
+				}
+				continue
+			}
+			back.SetBody(res.Body())
+			back.SetTransport(req.Transport())
+			back.SetDestination(sipmsg.NewResponseFromRequest(req, 100, "Trying", nil).Destination())
+			d.respond(tx, back)
+			if !res.IsProvisional() {
+				return
+			}
+		case <-ctl.Done():
+			log.Info("no response from the next hop", zap.Error(ctl.Err()))
+			d.answer(req, tx, 408, "Request Timeout")
+			return
+		case <-tx.Done():
+			d.drainTx(ctl)
+			return
+		case <-limit.C:
+			ctl.Terminate()
+			d.answer(req, tx, 408, "Request Timeout")
+			return
+		}
+	}
+}
+
+func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
+	for _, h := range d.hops {
+		if v.Host == h.host && v.Port == h.port {
+			return true
+		}
+	}
+	return false
+}
+
+// proxyTarget says where a request goes (RFC 3261 sections 16.4 to 16.6).
+func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transport, hostport string, ok bool) {
+	if d.routedHere(req) {
+		req.RemoveHeader("Route")
+	}
+	if r := req.Route(); r != nil {
+		return d.reachable(&r.Address)
+	}
+	if tag, has := req.To().Params.Get("tag"); has && tag != "" { // in a dialog the Request-URI is the peer's Contact
+		if transport, hostport, ok = d.reachable(&req.Recipient); ok {
+			return transport, hostport, ok
+		}
+	}
+	if _, fromTrunk := d.trunkOf(source.Addr()); fromTrunk {
+		t := d.targets[d.cfg.Proxy]
+		if d.is(&req.Recipient) { // we are responsible for it: the PBX is its place (section 16.5)
+			req.Recipient.Host, req.Recipient.Port = t.uri.Host, t.uri.Port
+		}
+		return t.transport, t.hostport, true
+	}
+	return d.reachable(&req.Recipient)
+}
+
+// reachable resolves a URI to an address that the configuration names.
+func (d *Door) reachable(u *sipmsg.Uri) (transport, hostport string, ok bool) {
+	a, err := netip.ParseAddr(trimBrackets(u.Host))
+	if err != nil || !d.knows(a) || d.is(u) {
+		return "", "", false
+	}
+	transport = "UDP"
+	if v, has := u.UriParams.Get("transport"); has {
+		transport = strings.ToUpper(v)
+	}
+	if transport != "UDP" && transport != "TCP" {
+		return "", "", false
+	}
+	port := u.Port
+	if port == 0 {
+		port = 5060
+	}
+	return transport, netip.AddrPortFrom(a, uint16(port)).String(), true
+}
+
+// forwarded is the copy of a request that goes on (RFC 3261 section 16.6).
+func (d *Door) forwarded(req *sipmsg.Request, transport, hostport string) *sipmsg.Request {
+	out := req.Clone()
+	for out.RemoveHeader("Via") {
+	}
+	h := d.hopFor(transport, hostport)
+	vias := req.GetHeaders("Via")
+	for i := len(vias) - 1; i >= 0; i-- {
+		v := sipmsg.HeaderClone(vias[i])
+		if top, ok := v.(*sipmsg.ViaHeader); ok && i == 0 {
+			host, port, found := strings.Cut(req.Source(), ":")
+			if rport, has := top.Params.Get("rport"); has && rport == "" && found { // RFC 3581 section 4
+				top.Params.Add("rport", port)
+				top.Params.Add("received", host)
+			} else if found && top.Host != host {
+				top.Params.Add("received", host)
+			}
+		}
+		out.PrependHeader(v)
+	}
+	out.PrependHeader(h.via(transport))
+	switch req.Method { // these open dialogs whose later requests must come this way too
+	case sipmsg.SUBSCRIBE, sipmsg.NOTIFY, sipmsg.REFER:
+		if tag, ok := req.To().Params.Get("tag"); !ok || tag == "" {
+			rr := &sipmsg.RecordRouteHeader{Address: h.contact("", transport)}
+			rr.Address.UriParams.Add("lr", "")
+			out.PrependHeader(rr)
+		}
+	}
+	hops := uint64(70)
+	if mf := req.MaxForwards(); mf != nil {
+		hops = uint64(mf.Val()) - 1
+	}
+	out.RemoveHeader("Max-Forwards")
+	n := sipmsg.MaxForwardsHeader(hops)
+	out.AppendHeader(&n)
+	for _, name := range porteroHeaders(out) {
+		for out.RemoveHeader(name) {
+		}
+	}
+	out.SetBody(req.Body())
+	out.SetTransport(transport)
+	out.SetDestination(hostport)
+	if transport == "UDP" && h.transport == "UDP" {
+		out.Laddr = sipmsg.Addr{IP: h.addr.Addr().AsSlice(), Port: int(h.addr.Port())}
+	}
+	return out
+}
+
+// porteroHeaders lists Portero's own headers in a message from outside.
+func porteroHeaders(m message) []string {
+	var out []string
+	for _, h := range m.Headers() {
+		if strings.HasPrefix(strings.ToLower(h.Name()), "x-portero-") {
+			out = append(out, h.Name())
+		}
+	}
+	return out
+}

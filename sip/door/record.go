@@ -1,0 +1,90 @@
+package door
+
+import (
+	"strconv"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/policy/store"
+)
+
+// outcome notes what the caller's INVITE came to.
+func (c *call) outcome(code int, outcome store.Outcome, by string) {
+	c.rec.FinalCode = code
+	if outcome == "" {
+		outcome = store.OutcomeOf(code, false)
+	}
+	c.rec.Outcome = outcome
+	if by != "" {
+		c.rec.EndedBy = store.Party(by)
+	}
+}
+
+// writeRecord hands the call's record to whoever keeps it.
+func (c *call) writeRecord() {
+	for _, l := range c.legs() {
+		if l == c.caller {
+			continue
+		}
+		f := store.FarLeg{Destination: l.dest, CallID: l.callID, AnsweredAt: store.At(l.answered), EndedAt: store.At(l.ended), Code: l.code}
+		if l.invite != nil {
+			f.URI = l.invite.Recipient.String()
+		}
+		c.rec.Far = append(c.rec.Far, f)
+	}
+	if c.session != nil {
+		st := c.session.Stats()
+		c.rec.CallerMedia, c.rec.FarMedia = mediaOf(st.Caller), mediaOf(st.Far)
+		c.rec.AnalysisDropped = st.Dropped
+		if v, ok := c.talking(); ok {
+			c.rec.CallerMedia.Codec, c.rec.FarMedia.Codec = v.audio.Name, v.audio.Name
+		}
+		c.d.deps.Metrics.FramesDropped(st.Dropped)
+	}
+	if c.rec.Outcome == "" {
+		c.rec.Outcome = store.OutcomeOf(c.rec.FinalCode, false)
+	}
+	c.d.deps.Metrics.CallEnded(c.rec)
+	c.d.deps.Records(c.rec)
+}
+
+func mediaOf(s relay.SideStats) store.Media {
+	m := store.Media{Packets: s.Packets, Lost: s.Lost, JitterMS: s.Jitter, Dropped: s.Refused}
+	if s.Latched.IsValid() {
+		m.Latched = s.Latched.String()
+	}
+	return m
+}
+
+// statusText is the reason phrase of the statuses the door itself gives.
+func statusText(code int) string {
+	switch code {
+	case 403:
+		return "Forbidden"
+	case 404:
+		return "Not Found"
+	case 480:
+		return "Temporarily Unavailable"
+	case 486:
+		return "Busy Here"
+	case 503:
+		return "Service Unavailable"
+	case 600:
+		return "Busy Everywhere"
+	case 603:
+		return "Decline"
+	case 607:
+		return "Unwanted"
+	case 608:
+		return "Rejected"
+	}
+	return "Rejected"
+}
+
+// reasonHeader tells the caller's side why (RFC 3326).
+func reasonHeader(code int, reason string) sipmsg.Header {
+	text := strings.NewReplacer(`"`, "", `\`, "").Replace(headerText(reason))
+	return sipmsg.NewHeader("Reason", "SIP;cause="+strconv.Itoa(code)+`;text="`+text+`"`)
+}

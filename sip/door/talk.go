@@ -1,0 +1,368 @@
+package door
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/media/codec"
+	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/callback"
+	"github.com/portero/portero/policy/dialogue"
+)
+
+// talk is a built-in dialogue that has the caller: the machine decides, the
+// call does what it says.
+type talk struct {
+	m      dialogue.Machine
+	player *prompt.Player
+	timer  *time.Timer
+}
+
+// promiseLimit bounds the wait for the store.
+const promiseLimit = 3 * time.Second
+
+// startTalk takes the caller into a dialogue, answering the call first if need
+// be and letting go of wherever it was.
+func (c *call) startTalk(m dialogue.Machine) {
+	if c.answeredAt.IsZero() {
+		c.answerOwn(m)
+		return
+	}
+	if _, ok := c.talking(); !ok {
+		c.failOpen(policy.ReasonPromptFailed, "the caller speaks no codec that prompts can be said in")
+		return
+	}
+	c.alone()
+	c.beginTalk(m)
+}
+
+// alone lets go of every far leg.
+func (c *call) alone() {
+	if c.next != nil {
+		c.letGo(c.next)
+		c.next = nil
+	}
+	if c.far != nil {
+		c.letGo(c.far)
+		c.far = nil
+	}
+}
+
+// answerOwn answers the caller on the door's behalf.
+func (c *call) answerOwn(m dialogue.Machine) {
+	in := c.caller.in
+	if in == nil {
+		return
+	}
+	res := c.caller.reply(in, 200, "OK")
+	res.AppendHeader(sipmsg.NewHeader("Allow", allow))
+	late := c.caller.theirs == nil
+	if late {
+		setBody(res, sdpType, c.caller.ownOffer(spoken, true))
+	} else {
+		answer, _, ok := c.caller.ownAnswer(c.caller.theirs)
+		if !ok {
+			if c.far == nil {
+				c.failOpen(policy.ReasonPromptFailed, "the caller offers no codec that prompts can be said in")
+			}
+			return
+		}
+		setBody(res, sdpType, answer)
+	}
+	c.alone()
+	c.answered()
+	c.caller.accept(in, res, func(ack *sipmsg.Request) {
+		if !late {
+			return
+		}
+		theirs, err := c.caller.read(bodyOf(ack))
+		if err != nil || theirs == nil {
+			c.log.Warn("the caller's ACK has no readable answer", zap.Error(err))
+			c.end("portero", "no answer in the ACK")
+			return
+		}
+		c.caller.settleMedia(theirs)
+		c.agreed()
+		c.beginTalk(m)
+	}, func() {
+		c.log.Warn("the caller never acknowledged the answer")
+		c.caller.sendBye("")
+		c.end("portero", "no ACK")
+	})
+	c.agreed()
+	if !late {
+		c.beginTalk(m)
+	}
+}
+
+func (c *call) beginTalk(m dialogue.Machine) {
+	if c.ending {
+		return
+	}
+	c.stopTalk()
+	c.talk = &talk{m: m}
+	if h := c.hearing; h != nil {
+		h.mu.Lock()
+		h.talking = true
+		h.mu.Unlock()
+	}
+	c.step(dialogue.Started{})
+}
+
+// stopTalk ends a dialogue and whatever is being played.
+func (c *call) stopTalk() {
+	t := c.talk
+	if t == nil {
+		return
+	}
+	c.talk = nil
+	t.m.Step(dialogue.Gone{})
+	t.hush()
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	if h := c.hearing; h != nil {
+		h.mu.Lock()
+		h.talking = false
+		h.mu.Unlock()
+	}
+}
+
+func (t *talk) hush() {
+	if t.player != nil {
+		t.player.Stop()
+		t.player = nil
+	}
+}
+
+// step gives the dialogue an event and does what it says.
+func (c *call) step(e dialogue.Event) {
+	t := c.talk
+	if t == nil {
+		return
+	}
+	for _, a := range t.m.Step(e) {
+		c.perform(t, a)
+	}
+}
+
+// perform does one thing a dialogue asks for.
+func (c *call) perform(t *talk, a dialogue.Action) {
+	switch a := a.(type) {
+	case dialogue.Play:
+		c.play(t, a)
+	case dialogue.Wait:
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+		t.timer = c.after(a.For, func() {
+			if c.talk == t {
+				c.step(dialogue.Timeout{ID: a.ID})
+			}
+		})
+	case dialogue.StorePromise:
+		c.storePromise(t)
+	case dialogue.WithdrawPromise:
+		c.withdraw()
+	case dialogue.Decide:
+		// The judge decides at its next tick; the machine waits for it.
+	case dialogue.Apply:
+		c.overTo(func() { c.act(a.Decision) })
+	case dialogue.PassToAgents:
+		c.overTo(func() { c.failOpen(a.Reason, "the dialogue passed the call on") })
+	case dialogue.Join:
+		c.came("confirmed")
+		dest := c.d.agents
+		if c.promise != nil {
+			dest = c.promise.destination
+		}
+		c.goTo(dest)
+	case dialogue.Hangup:
+		c.came(a.Reason)
+		c.end("portero", a.Reason)
+	}
+}
+
+// overTo ends the dialogue and goes on elsewhere. The caller hears ringing until
+// somebody answers.
+func (c *call) overTo(f func()) {
+	c.stopTalk()
+	f()
+}
+
+// play says a prompt to the caller.
+func (c *call) play(t *talk, a dialogue.Play) {
+	t.hush()
+	p, err := c.say(prompt.Options{Trail: -1}, a.Prompt)
+	if err != nil {
+		c.log.Error("a prompt cannot be played", zap.String("prompt", a.Prompt), zap.Error(err))
+		c.post(func() {
+			if c.talk == t {
+				c.step(dialogue.PromptEnded{ID: a.ID, Failed: true})
+			}
+		})
+		return
+	}
+	t.player = p
+	c.d.spawn(func() {
+		<-p.Done()
+		if err := p.Err(); errors.Is(err, prompt.ErrStopped) {
+			return
+		}
+		failed := p.Err() != nil
+		c.post(func() {
+			if c.talk == t && t.player == p {
+				c.step(dialogue.PromptEnded{ID: a.ID, Failed: failed})
+			}
+		})
+	})
+}
+
+// say plays prompts in the caller's own codec.
+func (c *call) say(o prompt.Options, names ...string) (*prompt.Player, error) {
+	v, ok := c.talking()
+	if !ok {
+		return nil, errors.New("the caller speaks no codec that prompts can be said in")
+	}
+	law := codec.MuLaw
+	if strings.EqualFold(v.audio.Name, "PCMA") {
+		law = codec.ALaw
+	}
+	var clips [][]int16
+	for _, n := range names {
+		pcm, err := c.d.deps.Prompts.Get(n)
+		if err != nil {
+			return nil, err
+		}
+		clips = append(clips, pcm)
+	}
+	sp, err := c.session.Play(v.audio.PT)
+	if err != nil {
+		return nil, fmt.Errorf("no voice toward the caller: %w", err)
+	}
+	return prompt.Play(sp, law, o, clips...), nil
+}
+
+// ringback lets a caller who was answered already hear that it rings again.
+func (c *call) ringback() {
+	c.hushRing()
+	p, err := c.say(prompt.Options{Loop: true}, prompt.Ringback)
+	if err != nil {
+		c.log.Info("no ringing tone", zap.Error(err))
+		return
+	}
+	c.ringing = p
+}
+
+func (c *call) hushRing() {
+	if c.ringing != nil {
+		c.ringing.Stop()
+		c.ringing = nil
+	}
+}
+
+// digit is a key the caller pressed.
+func (c *call) digit(key byte) {
+	c.step(dialogue.Digit{Key: key})
+}
+
+// infoDigit takes a key from an INFO (application/dtmf-relay, application/dtmf).
+func (c *call) infoDigit(req *sipmsg.Request) {
+	if c.talk == nil {
+		return
+	}
+	ct := ""
+	if h := req.ContentType(); h != nil {
+		ct = strings.ToLower(h.Value())
+	}
+	body := bytes.TrimSpace(req.Body())
+	switch {
+	case strings.HasPrefix(ct, "application/dtmf-relay"):
+		for _, line := range bytes.Split(body, []byte("\n")) {
+			name, v, ok := bytes.Cut(line, []byte("="))
+			if v = bytes.TrimSpace(v); ok && bytes.EqualFold(bytes.TrimSpace(name), []byte("Signal")) && len(v) == 1 {
+				c.digit(v[0])
+			}
+		}
+	case strings.HasPrefix(ct, "application/dtmf") && len(body) == 1:
+		c.digit(body[0])
+	}
+}
+
+// storePromise has the promise written to disk; only then may it be said.
+func (c *call) storePromise(t *talk) {
+	q := c.d.deps.Queue
+	if q == nil {
+		c.post(func() { c.promised(t, dialogue.StoredFailed) })
+		return
+	}
+	number, callID := c.rec.From, c.rec.CallID
+	c.d.spawn(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), promiseLimit)
+		defer cancel()
+		p, existed, err := q.Offer(ctx, number, callID, time.Now())
+		var refusal *callback.Refusal
+		result := dialogue.StoredOK
+		switch {
+		case errors.As(err, &refusal):
+			c.log.Info("no callback for this caller", zap.Error(err))
+			result = dialogue.StoredRefused
+		case err != nil:
+			c.log.Error("a promise could not be stored", zap.Error(err))
+			result = dialogue.StoredFailed
+		case existed:
+			result = dialogue.StoredExists
+		}
+		if err == nil {
+			c.log.Info("callback promised", zap.Int64("promise", p.ID), zap.Bool("owed_before", existed))
+		}
+		c.post(func() {
+			if result == dialogue.StoredOK {
+				c.promisedID = p.ID
+			}
+			c.promised(t, result)
+		})
+	})
+}
+
+func (c *call) promised(t *talk, r dialogue.Stored) {
+	switch r {
+	case dialogue.StoredOK:
+		c.came(policy.ReasonPromised)
+	case dialogue.StoredExists:
+		c.came(policy.ReasonPromiseExists)
+	}
+	if c.talk == t {
+		c.step(dialogue.PromiseStored{Result: r})
+		return
+	}
+	for _, a := range t.m.Step(dialogue.PromiseStored{Result: r}) {
+		if _, ok := a.(dialogue.WithdrawPromise); ok {
+			c.withdraw()
+		}
+	}
+}
+
+// withdraw takes back a promise that the caller never heard.
+func (c *call) withdraw() {
+	id, back := c.promisedID, c.d.deps.Withdraw
+	if id == 0 || back == nil {
+		return
+	}
+	c.promisedID = 0
+	c.d.spawn(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), promiseLimit)
+		defer cancel()
+		if err := back(ctx, id, time.Now()); err != nil {
+			c.log.Error("a promise that was not made could not be taken back", zap.Int64("promise", id), zap.Error(err))
+		}
+	})
+}
