@@ -45,6 +45,7 @@ type call struct {
 	media   []*endpoint
 	epoch   int // counts changes of media
 	streams []*stream
+	witness *witness
 	closed  bool
 }
 
@@ -224,6 +225,10 @@ func (c *call) report() *Call {
 	}
 	for _, s := range c.streams {
 		r.Streams = append(r.Streams, s.report())
+	}
+	r.Fingerprint, r.Verdict, r.Decision = &Fingerprint{}, unjudged(), &Decision{}
+	if w := c.witness; w != nil && w.findings.verdict != nil {
+		r.Fingerprint, r.Verdict, r.Decision = w.findings.print, w.findings.verdict, w.findings.decision
 	}
 	return r
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/portero/portero/policy/surge"
 	"github.com/portero/portero/sip/sdp"
 )
 
@@ -54,9 +55,6 @@ func Read(r io.Reader, o Options, each func(*Call)) (Summary, error) {
 	}
 }
 
-// Options says what is done with calls besides reading them.
-type Options struct{}
-
 // reader rebuilds calls from packets.
 type reader struct {
 	options Options
@@ -78,6 +76,9 @@ type reader struct {
 }
 
 func newReader(o Options, each func(*Call)) *reader {
+	if o.Meter == nil {
+		o.Meter = surge.New(surge.Defaults())
+	}
 	return &reader{
 		options: o, each: each,
 		calls:     map[string]*call{},
@@ -150,6 +151,7 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 		t.order = append(t.order, c)
 	}
 	c.message(m, src, dst, at)
+	t.testify(c, m, src, dst, at, transport)
 	body := m.description()
 	if body == nil {
 		return
@@ -158,7 +160,12 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	if err != nil {
 		return
 	}
-	for _, e := range c.describe(d, src.Addr(), c.hop.toCaller(src, dst)) {
+	toCaller, fromCaller := c.hop.toCaller(src, dst), c.hop.fromCaller(src, dst)
+	media := c.describe(d, src.Addr(), toCaller)
+	if toCaller || fromCaller {
+		t.agree(c, d, fromCaller)
+	}
+	for _, e := range media {
 		t.announce(e)
 	}
 }
@@ -198,6 +205,9 @@ func (t *reader) rtp(s *segment, h header12) {
 	}
 	st.call.last = later(st.call.last, s.at)
 	st.packet(h, s.payload, s.at)
+	if st.heard {
+		t.overhear(st.call, s.src, s.payload, s.at)
+	}
 }
 
 // maxStreams bounds the streams of one call; more are not told.
@@ -227,6 +237,9 @@ func (t *reader) adopt(s *stray, c *call) {
 		from = p.end
 		h, _ := rtpHeader(b)
 		st.packet(h, b, p.at)
+		if st.heard {
+			t.overhear(c, s.key.src, b, p.at)
+		}
 	}
 	c.last = later(c.last, s.stats.LastAt)
 }
@@ -238,6 +251,8 @@ func (t *reader) sweep() {
 	for _, c := range t.calls {
 		if c.stale(t.now) {
 			t.close(c)
+		} else if w := c.witness; w != nil && w.judged != nil {
+			t.guard(c, func() { w.judged.Advance(t.now.Add(-behind)) })
 		}
 	}
 	t.tell()
@@ -256,6 +271,7 @@ func (t *reader) sweepOldest() {
 // close ends the gathering of a call.
 func (t *reader) close(c *call) {
 	delete(t.calls, c.id)
+	t.dismiss(c, c.last)
 	for _, e := range c.media {
 		if t.endpoints[e.addr] == e {
 			delete(t.endpoints, e.addr)

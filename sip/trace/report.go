@@ -28,8 +28,8 @@ type Call struct {
 
 	Streams []Stream `json:"streams"`
 
-	// The three below are null when the call was not put before a judge: no
-	// INVITE was captured, or nobody asked for it.
+	// The three below are never null. A call that was not put before a judge (its
+	// INVITE was not captured) has class unknown, and empty texts in the others.
 	Fingerprint *Fingerprint `json:"fingerprint"`
 	Verdict     *Verdict     `json:"verdict"`
 	Decision    *Decision    `json:"decision"` // the last one

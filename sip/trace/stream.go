@@ -55,6 +55,7 @@ type stream struct {
 	codec sdp.Codec
 	event bool // telephone-event
 	quiet bool // comfort noise
+	heard bool // it goes where the caller was told to send, unencrypted
 
 	events *codec.Decoder // made for the first event
 	digits []byte
@@ -89,7 +90,11 @@ func (s *stream) lookup(pt uint8) {
 	s.pt, s.epoch = int(pt), s.call.epoch
 	c, ok := sdp.Codec{PT: pt}, false
 	rank := 0
+	s.heard = false
 	for _, e := range s.call.media {
+		if e.addr == s.key.dst && e.callee && !e.secure {
+			s.heard = true
+		}
 		d, has := e.codecs[pt]
 		if !has {
 			continue

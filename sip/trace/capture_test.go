@@ -1,0 +1,173 @@
+package trace
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// classic writes two packets of 3 and 5 bytes as pcap.
+func classic(order binary.ByteOrder, magic uint32, extra int) []byte {
+	var b bytes.Buffer
+	head := make([]byte, 24)
+	order.PutUint32(head, magic)
+	order.PutUint16(head[4:], 2)
+	order.PutUint16(head[6:], 4)
+	order.PutUint32(head[16:], 65535)
+	order.PutUint32(head[20:], 101)
+	b.Write(head)
+	for i, data := range []string{"abc", "defgh"} {
+		rec := make([]byte, 16+extra)
+		order.PutUint32(rec, 1700000000)
+		order.PutUint32(rec[4:], uint32(500+i))
+		order.PutUint32(rec[8:], uint32(len(data)))
+		order.PutUint32(rec[12:], 9000)
+		b.Write(rec)
+		b.WriteString(data)
+	}
+	return b.Bytes()
+}
+
+func packets(t *testing.T, file []byte) ([]Packet, error) {
+	t.Helper()
+	c, err := OpenCapture(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	var out []Packet
+	for {
+		p, err := c.Next()
+		if err == io.EOF {
+			return out, nil
+		}
+		if err != nil {
+			return out, err
+		}
+		p.Data = bytes.Clone(p.Data)
+		out = append(out, p)
+	}
+}
+
+func TestClassicVariants(t *testing.T) {
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write(classic(binary.LittleEndian, magicMicro, 0)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		file []byte
+		unit time.Duration
+	}{
+		{"little-endian µs", classic(binary.LittleEndian, magicMicro, 0), time.Microsecond},
+		{"big-endian µs", classic(binary.BigEndian, magicMicro, 0), time.Microsecond},
+		{"little-endian ns", classic(binary.LittleEndian, magicNano, 0), 1},
+		{"big-endian ns", classic(binary.BigEndian, magicNano, 0), 1},
+		{"Kuznetsov's", classic(binary.LittleEndian, magicModified, 8), time.Microsecond},
+		{"gzip", zipped.Bytes(), time.Microsecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := packets(t, c.file)
+			if err != nil || len(got) != 2 {
+				t.Fatalf("%d packets, %v", len(got), err)
+			}
+			if string(got[1].Data) != "defgh" || got[1].Number != 2 || got[1].Link != layers.LinkTypeRaw {
+				t.Errorf("second packet is %+v", got[1])
+			}
+			if want := time.Unix(1700000000, 0).UTC().Add(501 * c.unit); !got[1].At.Equal(want) {
+				t.Errorf("at %v, want %v", got[1].At, want)
+			}
+		})
+	}
+}
+
+func ngFile(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := pcapgo.NewNgWriterInterface(&b, pcapgo.NgInterface{LinkType: layers.LinkTypeEthernet, TimestampResolution: 9}, pcapgo.DefaultNgWriterOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.AddInterface(pcapgo.NgInterface{LinkType: layers.LinkTypeRaw, TimestampResolution: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, data := range []string{"abc", "defgh"} {
+		ci := gopacket.CaptureInfo{Timestamp: start, CaptureLength: len(data), Length: len(data), InterfaceIndex: i * second}
+		if err := w.WritePacket(ci, []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestNgMixedInterfaces(t *testing.T) {
+	got, err := packets(t, ngFile(t))
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%d packets, %v", len(got), err)
+	}
+	if got[0].Link != layers.LinkTypeEthernet || got[1].Link != layers.LinkTypeRaw {
+		t.Errorf("link types %v and %v", got[0].Link, got[1].Link)
+	}
+	if !got[0].At.Equal(start) || string(got[1].Data) != "defgh" {
+		t.Errorf("got %v %q", got[0].At, got[1].Data)
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	le := classic(binary.LittleEndian, magicMicro, 0)
+	huge := bytes.Clone(le)
+	binary.LittleEndian.PutUint32(huge[24+16+3+8:], 1<<30)
+	ng := ngFile(t)
+	for _, c := range []struct {
+		name, says string
+		file       []byte
+		packets    int
+		cut        bool
+	}{
+		{"empty", "empty", nil, 0, false},
+		{"three bytes", "only 3 bytes", le[:3], 0, false},
+		{"text", "begins with the bytes 49 4e 56 49", []byte("INVITE sip:bob"), 0, false},
+		{"snoop", "editcap", []byte("snoop\x00\x00\x00"), 0, false},
+		{"header only half", "file header", le[:20], 0, true},
+		{"version 7", "version 7.", append([]byte{0xd4, 0xc3, 0xb2, 0xa1, 7, 0, 4, 0}, make([]byte, 16)...), 0, false},
+		{"cut in a record's head", "packet 2, byte 43", le[:24+16+3+7], 1, true},
+		{"cut in a record's data", "packet 2, byte 43", le[:len(le)-1], 1, true},
+		{"record too long", "packet 2, byte 43", huge, 1, false},
+		{"pcapng cut", "packet 2", ng[:len(ng)-9], 1, true},
+		{"pcapng header cut", "section header", ng[:10], 0, true},
+		{"not gzip inside", "begins with", gzipped(t, "plain text"), 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := packets(t, c.file)
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error is %v, want one with %q", err, c.says)
+			}
+			if len(got) != c.packets || errors.Is(err, ErrCut) != c.cut {
+				t.Errorf("%d packets, cut %v; want %d, %v", len(got), errors.Is(err, ErrCut), c.packets, c.cut)
+			}
+		})
+	}
+}
+
+func gzipped(t *testing.T, s string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(s)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,220 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/judge"
+	"github.com/portero/portero/sip/sdp"
+)
+
+// Options says before whom calls are put.
+type Options struct {
+	// Bench judges the calls whose INVITE was captured; nil: none are judged.
+	Bench *judge.Bench
+	// Trunk names the trunk that an INVITE's source belongs to, and says
+	// whether it may assert identities; "" when it is none. nil: no trunks.
+	Trunk func(source netip.Addr) (name string, trustIdentity bool)
+	// Meter counts arrivals and load for the judge, from the capture alone, so
+	// it begins with nothing known. nil: one of the defaults. With Trunk only
+	// calls that come by a trunk count.
+	Meter *surge.Meter
+	// Failed is told when judging a call broke; the call is told unjudged. May
+	// be nil.
+	Failed func(callID string, err error)
+}
+
+// behind lets packets of another interface with a somewhat earlier time reach
+// the judge before a moment is over.
+const behind = 100 * time.Millisecond
+
+// witness puts one call before the judge, as a door would have done.
+type witness struct {
+	judged  *judge.Call // nil once the call has ended or the judge has failed
+	cseq    string      // of the INVITE that was judged
+	counted bool        // in the meter
+	refused bool        // it got a final response that was no 2xx
+
+	offered  netip.AddrPort // where the caller's description wants media: where it should come from
+	codecs   map[uint8]sdp.Codec
+	source   netip.AddrPort // of the caller's media, latched
+	rank     int            // how well it fits offered
+	lastRTP  time.Time
+	findings findings
+}
+
+// findings outlive the judge's call.
+type findings struct {
+	print    *Fingerprint
+	verdict  *Verdict
+	decision *Decision
+}
+
+// summon opens the judge's call for an initial INVITE on the first hop. A new
+// INVITE after a refusal (a challenge answered) is a new visit.
+func (t *reader) summon(c *call, m *message, src netip.AddrPort, at time.Time, transport string) {
+	if t.options.Bench == nil {
+		return
+	}
+	w := c.witness
+	if w != nil && (w.cseq == m.cseq || !w.refused) {
+		return
+	}
+	if w != nil {
+		t.dismiss(c, at)
+	}
+	w = &witness{cseq: m.cseq}
+	c.witness = w
+	a := judge.Arrival{Raw: m.raw, At: at, Transport: transport, Source: src}
+	w.counted = true
+	if t.options.Trunk != nil {
+		a.Trunk, a.TrustIdentity = t.options.Trunk(src.Addr().Unmap())
+		w.counted = a.Trunk != ""
+	}
+	if w.counted {
+		a.Load = t.options.Meter.Arrived(at)
+	} else {
+		a.Load = t.options.Meter.Load(at)
+	}
+	t.guard(c, func() {
+		j, _, err := t.options.Bench.Open(a)
+		if err != nil {
+			t.failed(c, err)
+			return
+		}
+		w.judged = j
+	})
+}
+
+// guard runs what touches the judge. It listens to strangers: should it break,
+// this call goes unjudged and the reading goes on.
+func (t *reader) guard(c *call, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.witness.judged = nil
+			t.failed(c, fmt.Errorf("the judge broke: %v", p))
+		}
+	}()
+	f()
+}
+
+func (t *reader) failed(c *call, err error) {
+	if t.options.Failed != nil {
+		t.options.Failed(c.id, err)
+	}
+}
+
+// testify tells the judge what a message of the call means to the caller.
+func (t *reader) testify(c *call, m *message, src, dst netip.AddrPort, at time.Time, transport string) {
+	if m.method == "INVITE" && c.hop.fromCaller(src, dst) && c.answer == 0 {
+		t.summon(c, m, src, at, transport)
+	}
+	w := c.witness
+	if w == nil || w.judged == nil {
+		return
+	}
+	switch {
+	case m.method == "BYE" && c.answer > 0, m.method == "CANCEL" && c.answer == 0:
+		t.dismiss(c, at)
+	case m.code < 200 || m.cseqMethod != "INVITE" || m.cseq != w.cseq || !c.hop.toCaller(src, dst):
+	case m.code < 300:
+		t.guard(c, func() {
+			w.judged.Answered(at)
+			w.judged.FarAnswered(at)
+		})
+	default:
+		w.refused = true
+		t.dismiss(c, at)
+	}
+}
+
+// agree tells the judge the payload types after a description on the first hop.
+func (t *reader) agree(c *call, d *sdp.Description, fromCaller bool) {
+	w := c.witness
+	m := d.Audio()
+	if w == nil || w.judged == nil || m == nil {
+		return
+	}
+	if fromCaller {
+		if a, err := d.RTP(m); err == nil && m.Port != 0 {
+			w.offered = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		}
+	}
+	if w.codecs == nil {
+		w.codecs = map[uint8]sdp.Codec{}
+	}
+	for _, k := range m.Codecs() {
+		// What the callee says of a payload type holds for what is sent to it.
+		if _, known := w.codecs[k.PT]; !known || !fromCaller {
+			w.codecs[k.PT] = k
+		}
+	}
+	t.guard(c, func() { w.judged.Codecs(w.codecs) })
+}
+
+// overhear gives the judge a packet that came to where the caller was told to
+// send. As in a relay, a source that fits the caller's description better
+// displaces one that fits worse.
+func (t *reader) overhear(c *call, src netip.AddrPort, b []byte, at time.Time) {
+	w := c.witness
+	if w == nil || w.judged == nil {
+		return
+	}
+	if src != w.source {
+		rank := 1
+		switch {
+		case src == w.offered:
+			rank = 3
+		case src.Addr() == w.offered.Addr() || src.Addr() == c.hop.src.Addr():
+			rank = 2
+		}
+		if rank <= w.rank {
+			return
+		}
+		w.source, w.rank = src, rank
+	}
+	w.lastRTP = later(w.lastRTP, at)
+	t.guard(c, func() { w.judged.Packet(b, at) })
+}
+
+// dismiss ends the judge's call and keeps what it found.
+func (t *reader) dismiss(c *call, at time.Time) {
+	w := c.witness
+	if w == nil {
+		return
+	}
+	if w.counted {
+		w.counted = false
+		t.options.Meter.Left()
+	}
+	if w.judged == nil {
+		return
+	}
+	t.guard(c, func() {
+		w.judged.Ended(at)
+		w.findings = find(w.judged)
+	})
+	w.judged, w.codecs = nil, nil
+}
+
+func find(j *judge.Call) findings {
+	p, v := j.Print(), j.Verdict()
+	f := findings{
+		print:   &Fingerprint{ID: p.ID, Stack: p.Stack, UserAgent: p.UserAgent},
+		verdict: &Verdict{Class: v.Class, PMachine: v.PMachine, Evidence: []Evidence{}},
+	}
+	for _, e := range v.Evidence {
+		f.verdict.Evidence = append(f.verdict.Evidence, Evidence{Name: e.Name, LLR: e.LLR, Says: e.Says})
+	}
+	if ds := j.Decisions(); len(ds) > 0 {
+		d := ds[len(ds)-1]
+		f.decision = &Decision{Stage: d.Stage, Rule: d.Rule, Action: d.Action, Destination: d.Destination, Reason: d.Reason}
+	}
+	return f
+}
+
+// unjudged is the verdict on a call whose INVITE was not captured.
+func unjudged() *Verdict { return &Verdict{Class: policy.Unknown, Evidence: []Evidence{}} }
