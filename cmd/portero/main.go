@@ -27,8 +27,12 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Check   checkCmd   `cmd:"" help:"Check a configuration: every mistake at once, or a summary."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve       serveCmd       `cmd:"" help:"Run the door."`
+	Check       checkCmd       `cmd:"" help:"Check a configuration: every mistake at once, or a summary."`
+	Callbacks   callbacksCmd   `cmd:"" help:"Look at and work on the promises of callbacks."`
+	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running door how it fares."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // errReported ends a command with status 1 when it has already said why on
