@@ -27,7 +27,7 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Serve       serveCmd       `cmd:"" help:"Run the door."`
+	Serve       serveCmd       `cmd:"" help:"Run the door until SIGTERM; SIGHUP reads the rules anew."`
 	Check       checkCmd       `cmd:"" help:"Check a configuration: every mistake at once, or a summary."`
 	Callbacks   callbacksCmd   `cmd:"" help:"Look at and work on the promises of callbacks."`
 	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
