@@ -14,12 +14,12 @@ type versionCmd struct{}
 
 // Run prints the version, the revision it was built from and the Go release.
 func (versionCmd) Run(p printer) error {
-	_, err := fmt.Fprintf(p.Out(), "portero %s %s\n", versionString(), runtime.Version())
+	_, err := fmt.Fprintf(p.Out(), "portero %s %s\n", buildVersion(), runtime.Version())
 	return err
 }
 
-// versionString is the release's version, or the revision of the source.
-func versionString() string {
+// buildVersion is the release's version, or the revision of the source.
+func buildVersion() string {
 	if version != "" {
 		return version
 	}
