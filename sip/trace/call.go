@@ -207,14 +207,15 @@ func (c *call) stale(now time.Time) bool {
 	return now.Sub(c.last) > patience
 }
 
-// report is what is told of the call.
-func (c *call) report() *Call {
+// report is what is told of the call. prior is the probability of a machine
+// when nothing was judged.
+func (c *call) report(prior float64) *Call {
 	r := &Call{
 		CallID: c.id, FromUser: c.from.user, ToUser: c.to.user,
 		Methods: c.methods, Responses: map[string]int{},
 		InviteAt: moment(c.inviteAt), RingingAt: moment(c.ringAt),
 		AnsweredAt: moment(c.answerAt), EndedAt: moment(c.ended()),
-		Streams: []Stream{},
+		Streams: []Stream{}, heard: -1,
 	}
 	for code, n := range c.responses {
 		r.Responses[strconv.Itoa(code)] = n
@@ -223,10 +224,13 @@ func (c *call) report() *Call {
 	if r.Outcome, code = c.outcome(); code > 0 {
 		r.FinalCode = &code
 	}
-	for _, s := range c.streams {
+	for i, s := range c.streams {
 		r.Streams = append(r.Streams, s.report())
+		if s.heard && (r.heard < 0 || r.Streams[i].Packets > r.Streams[r.heard].Packets) {
+			r.heard = i
+		}
 	}
-	r.Fingerprint, r.Verdict, r.Decision = &Fingerprint{}, unjudged(), &Decision{}
+	r.Fingerprint, r.Verdict, r.Decision = &Fingerprint{}, unjudged(prior), &Decision{}
 	if w := c.witness; w != nil && w.findings.verdict != nil {
 		r.Fingerprint, r.Verdict, r.Decision = w.findings.print, w.findings.verdict, w.findings.decision
 	}

@@ -217,4 +217,20 @@ func find(j *judge.Call) findings {
 }
 
 // unjudged is the verdict on a call whose INVITE was not captured.
-func unjudged() *Verdict { return &Verdict{Class: policy.Unknown, Evidence: []Evidence{}} }
+func unjudged(prior float64) *Verdict {
+	return &Verdict{Class: policy.Unknown, PMachine: prior, Evidence: []Evidence{}}
+}
+
+// prior is the probability of a machine before anything is known of a call.
+func (o Options) prior() float64 {
+	switch b := o.Bench; {
+	case b == nil:
+		return policy.DefaultFusion().Prior
+	case b.Config.Prior > 0:
+		return b.Config.Prior
+	case b.Fusion == nil:
+		return policy.DefaultFusion().Prior
+	default:
+		return b.Fusion.Prior
+	}
+}

@@ -59,6 +59,7 @@ func Read(r io.Reader, o Options, each func(*Call)) (Summary, error) {
 type reader struct {
 	options Options
 	each    func(*Call)
+	prior   float64
 	summary Summary
 
 	network   network
@@ -80,7 +81,7 @@ func newReader(o Options, each func(*Call)) *reader {
 		o.Meter = surge.New(surge.Defaults())
 	}
 	return &reader{
-		options: o, each: each,
+		options: o, each: each, prior: o.prior(),
 		calls:     map[string]*call{},
 		endpoints: map[netip.AddrPort]*endpoint{},
 		streams:   map[streamKey]*stream{},
@@ -311,7 +312,7 @@ func (t *reader) tell() {
 func (t *reader) emit(c *call) {
 	t.told--
 	if c.invited {
-		t.each(c.report())
+		t.each(c.report(t.prior))
 	}
 }
 

@@ -33,6 +33,17 @@ type Call struct {
 	Fingerprint *Fingerprint `json:"fingerprint"`
 	Verdict     *Verdict     `json:"verdict"`
 	Decision    *Decision    `json:"decision"` // the last one
+
+	heard int // index in Streams of the caller's audio, -1 when it was not captured
+}
+
+// CallerStream is the caller's audio: the longest of the streams that went
+// where the caller was told to send. nil when there was none.
+func (c *Call) CallerStream() *Stream {
+	if c.heard < 0 {
+		return nil
+	}
+	return &c.Streams[c.heard]
 }
 
 // Outcome says how a call attempt went.

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/portero/portero/cmd/portero/config"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/rules"
+	"github.com/portero/portero/sip/judge"
+)
+
+// newBench is the judge that a configuration describes, for live calls and for
+// recorded ones. A configuration without destinations (the defaults) leaves
+// those that rules name unchecked.
+func newBench(c *config.Config) (*judge.Bench, error) {
+	var known map[string]bool
+	if len(c.Door.Destinations) > 0 {
+		known = map[string]bool{}
+		for _, name := range c.Door.DestinationNames() {
+			known[name] = true
+		}
+	}
+	set, err := rules.Compile(c.Rules, known)
+	if err != nil {
+		return nil, fmt.Errorf("the rules: %w", err)
+	}
+	fusion, err := readFusion(c.Judge.Fusion)
+	if err != nil {
+		return nil, err
+	}
+	model, err := readModel(c.Judge.Model)
+	if err != nil {
+		return nil, err
+	}
+	return &judge.Bench{Rules: set, Fusion: fusion, Voice: model, Config: c.Judge, Mode: c.Mode}, nil
+}
+
+// readFusion reads a fusion file; an empty name is the built-in one.
+func readFusion(name string) (*policy.Fusion, error) {
+	if name == "" {
+		return policy.DefaultFusion(), nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := policy.ParseFusion(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}

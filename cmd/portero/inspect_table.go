@@ -1,0 +1,97 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/portero/portero/sip/trace"
+)
+
+// table writes calls for people, in 120 columns.
+type table struct {
+	out     io.Writer
+	capture string
+	calls   int
+	err     error
+}
+
+// row is the layout of a call's line; the columns are those of the head.
+const row = "%-18s %-15s %-15s %-14s %-7s %7s %5s %7s  %-9s %5s %-10s\n"
+
+// indent of the lines below a call's.
+const indent = "    "
+
+func (t *table) call(c *trace.Call) {
+	if t.calls == 0 {
+		t.printf("%s\n", plain(t.capture))
+		t.printf(row, "TIME (UTC)", "FROM", "TO", "OUTCOME", "CODEC", "PACKETS", "LOST", "JITTER", "CLASS", "P", "ACTION")
+	}
+	t.calls++
+	at := "-"
+	if c.InviteAt != nil {
+		at = c.InviteAt.UTC().Format("01-02 15:04:05.000")
+	}
+	outcome := string(c.Outcome)
+	if c.FinalCode != nil && c.Outcome != trace.Answered {
+		outcome += fmt.Sprintf(" %d", *c.FinalCode)
+	}
+	codec, packets, lost, jitter := "-", "-", "-", "-"
+	if s := c.CallerStream(); s != nil {
+		codec, packets, lost = s.Codec, fmt.Sprint(s.Packets), fmt.Sprint(s.Lost)
+		jitter = fmt.Sprintf("%.1fms", s.Jitter)
+		if codec == "" {
+			codec = fmt.Sprintf("PT %d", s.PayloadType)
+		}
+	}
+	t.printf(row, at, cell(c.FromUser, 15), cell(c.ToUser, 15), cell(outcome, 14), cell(codec, 7), packets, lost, jitter,
+		string(c.Verdict.Class), fmt.Sprintf("%.2f", c.Verdict.PMachine), cell(string(c.Decision.Action), 10))
+	if d := c.Decision; d.Rule != "" {
+		to := ""
+		if d.Destination != "" {
+			to = " to " + d.Destination
+		}
+		t.printf("%s%s%s at %s by rule %s (%s)\n", indent, d.Action, to, d.Stage, d.Rule, d.Reason)
+	}
+	// What weighs most comes first.
+	evidence := slices.Clone(c.Verdict.Evidence)
+	slices.SortStableFunc(evidence, func(a, b trace.Evidence) int {
+		return cmp.Compare(math.Abs(b.LLR), math.Abs(a.LLR))
+	})
+	for _, e := range evidence {
+		t.printf("%s%+6.2f  %-22s %s\n", indent, e.LLR, e.Name, cell(e.Says, 82))
+	}
+}
+
+// end writes what the capture held besides.
+func (t *table) end(sum trace.Summary) error {
+	if t.calls == 0 {
+		t.printf("%s\n", plain(t.capture))
+	}
+	t.printf("%d calls in %d packets, %d SIP messages", t.calls, sum.Packets, sum.Messages)
+	if n := len(sum.Strays); n > 0 {
+		t.printf("; %d RTP streams belong to no call", n)
+	}
+	t.printf("\n\n")
+	return t.err
+}
+
+func (t *table) printf(format string, args ...any) {
+	if t.err == nil {
+		_, t.err = fmt.Fprintf(t.out, format, args...)
+	}
+}
+
+// cell fits a text into a column.
+func cell(s string, width int) string {
+	r := []rune(plain(s))
+	if len(r) == 0 {
+		return "-"
+	}
+	if len(r) > width {
+		return string(r[:width-1]) + "…"
+	}
+	return string(r)
+}
