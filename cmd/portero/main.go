@@ -31,6 +31,7 @@ type cli struct {
 	Check       checkCmd       `cmd:"" help:"Check a configuration: every mistake at once, or a summary."`
 	Callbacks   callbacksCmd   `cmd:"" help:"Look at and work on the promises of callbacks."`
 	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
+	Inspect     inspectCmd     `cmd:"" help:"Rebuild and judge the calls in captures."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running door how it fares."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
