@@ -10,6 +10,7 @@ import (
 
 	"github.com/portero/portero/media/voice"
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/campaign"
 	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/sip/fingerprint"
 	"github.com/portero/portero/sip/identity"
@@ -19,14 +20,16 @@ import (
 // Open; it is then safe for concurrent use, and calls keep the Bench that they
 // were opened on. Use it by pointer.
 type Bench struct {
-	Rules  *rules.Set     // required
-	Fusion *policy.Fusion // nil is the built-in one
-	Voice  *voice.Model   // nil is the built-in one
-	Config Config
-	Mode   policy.Mode // recorded with the calls; judgement is the same in both
+	Rules     *rules.Set      // required
+	Fusion    *policy.Fusion  // nil is the built-in one
+	Voice     *voice.Model    // nil is the built-in one
+	Campaigns *campaign.Index // nil: campaigns are not looked for
+	Config    Config
+	Mode      policy.Mode // recorded with the calls; judgement is the same in both
 
 	once sync.Once
 	zone *time.Location
+	hops hops
 }
 
 // prepare fills in what was left to the built-in.

@@ -12,9 +12,11 @@ import (
 // Call is one call before the judge. It is not safe for concurrent use.
 //
 // Everything that hears the caller runs inside Packet, Advance and Ended, on
-// hostile input. Should one of them panic, the caller recovers, never touches
-// this Call again, and fails open (Bench.FailOpen): a Call shares nothing that a
-// panic could leave locked or half written.
+// hostile input. Should one of them panic, the caller recovers, calls Abandon,
+// never touches this Call again otherwise, and fails open (Bench.FailOpen): what
+// a Call shares with others is not left locked by a panic.
+//
+// Every Call is ended with Ended or Abandon, else the Bench keeps it.
 type Call struct {
 	bench *Bench
 	start time.Time // the INVITE's
@@ -26,8 +28,14 @@ type Call struct {
 	prior      float64 // log-odds
 	facts      policy.Facts
 
-	ear      *ear
-	queue    queue
+	ear   *ear
+	queue queue
+
+	campaignID string
+	twin       bool // another call is this one at another place
+	printed    int  // words of the print compared
+	campaign   []policy.Evidence
+
 	answered moment
 	far      moment
 
@@ -68,9 +76,10 @@ const lastTick = 2 * time.Hour
 func newCall(b *Bench, a Arrival) *Call {
 	return &Call{
 		bench: b, start: a.At, next: a.At.Add(tickEvery),
-		prior: b.Config.prior(b.Fusion) + a.Load.Shift,
-		ear:   newEar(b.Voice),
-		facts: policy.Facts{Stage: policy.Arrival},
+		prior:      b.Config.prior(b.Fusion) + a.Load.Shift,
+		ear:        newEar(b.Voice),
+		facts:      policy.Facts{Stage: policy.Arrival},
+		campaignID: newName(),
 	}
 }
 
@@ -120,11 +129,20 @@ func (c *Call) Ended(at time.Time) []policy.Decision {
 	c.hear(at)
 	c.ear.flush()
 	c.ended = true
+	c.recognise(at)
+	c.bench.hops.leave(c)
 	c.evaluate(at)
 	if !same(c.verdicts[len(c.verdicts)-1], c.verdict) {
 		c.verdicts = append(c.verdicts, c.verdict)
 	}
 	return c.tellNews()
+}
+
+// Abandon gives the call up without a final verdict, after a panic of the
+// analysis. Verdict, Decisions and the like still answer with what was before.
+func (c *Call) Abandon() {
+	c.ended = true
+	c.bench.hops.leave(c)
 }
 
 func (c *Call) tellNews() []policy.Decision {
@@ -163,6 +181,7 @@ func (c *Call) run(until time.Time) {
 // tick hears what arrived up to a moment, judges, and asks the rules.
 func (c *Call) tick(at time.Time) {
 	c.hear(at)
+	c.recognise(at)
 	c.evaluate(at)
 	c.ask(at)
 }
@@ -196,6 +215,7 @@ func (c *Call) screenBegins(at time.Time) {
 // evaluate brings verdict and facts up to date.
 func (c *Call) evaluate(at time.Time) {
 	ev := c.ear.evidence(append(make([]policy.Evidence, 0, 16), c.signalling...))
+	ev = append(ev, c.campaign...)
 	for i := range ev {
 		ev[i].LLR, ev[i].Recording = round(ev[i].LLR, 100), round(ev[i].Recording, 100)
 	}

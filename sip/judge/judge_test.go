@@ -72,7 +72,7 @@ func TestOpenFailsOpen(t *testing.T) {
 
 // machineKeys is a keypad dialler: five keys, 500 ms apart.
 func machineKeys(from float64) []packet {
-	return newLine(from).room(0.5).keys(500, 500, 500, 500, 500).room(4).packets
+	return newStream(from).room(0.5).keys(500, 500, 500, 500, 500).room(4).packets
 }
 
 func TestKeypadMachineIsMoved(t *testing.T) {
@@ -165,7 +165,7 @@ func TestHumanGoesBack(t *testing.T) {
 	c, _ := call(t, bench(t, nil), "+4930999999", "")
 	c.Answered(at(1))
 	c.FarAnswered(at(1))
-	news := play(c, newLine(1).room(0.5).keys(400, 400, 400, 400, 700, 1200, 350, 900, 1500).room(2).packets, 15)
+	news := play(c, newStream(1).room(0.5).keys(400, 400, 400, 400, 700, 1200, 350, 900, 1500).room(2).packets, 15)
 	got := path(news)
 	if len(news) != 2 || news[0].Destination != "bots" || news[1].Destination != "agents" || news[1].Reason != policy.ReasonNoRule {
 		t.Errorf("went %s, verdict %+v", got, c.Verdict())
@@ -175,7 +175,7 @@ func TestHumanGoesBack(t *testing.T) {
 		rc.Rules = []rules.Rule{{Name: "night", When: `stage == "arrival"`, Action: policy.ToAutomation, Destination: "night"}}
 	})
 	c, _ = call(t, b, "+4930999999", "")
-	if news := play(c, newLine(1).keys(300, 700, 1200, 350, 900, 1500).packets, 10); len(news) > 0 || c.Verdict().Class != policy.Human {
+	if news := play(c, newStream(1).keys(300, 700, 1200, 350, 900, 1500).packets, 10); len(news) > 0 || c.Verdict().Class != policy.Human {
 		t.Errorf("went %s, class %s", path(news), c.Verdict().Class)
 	}
 }
@@ -190,12 +190,12 @@ func TestScreen(t *testing.T) {
 	}{
 		{"a machine shows itself", 0.2, machineKeys(0.3), "arrival@0:screen-all>screen dialogue@5:machine>automation/bots "},
 		{"nothing is heard", 0.2, nil, "arrival@0:screen-all>screen dialogue@9:default>agents/agents "},
-		{"noise is heard", 0.2, newLine(0.3).room(15).packets, "arrival@0:screen-all>screen dialogue@9:default>agents/agents "},
-		{"answered late", 5.5, newLine(5.6).room(15).packets, "arrival@0:screen-all>screen dialogue@14:default>agents/agents "},
-		{"never answered", 0, newLine(0.3).room(15).packets, "arrival@0:screen-all>screen "},
-		{"a machine later, while listening", 0.2, newLine(0.3).room(12).keys(500, 500, 500, 500, 500).room(2).packets,
+		{"noise is heard", 0.2, newStream(0.3).room(15).packets, "arrival@0:screen-all>screen dialogue@9:default>agents/agents "},
+		{"answered late", 5.5, newStream(5.6).room(15).packets, "arrival@0:screen-all>screen dialogue@14:default>agents/agents "},
+		{"never answered", 0, newStream(0.3).room(15).packets, "arrival@0:screen-all>screen "},
+		{"a machine later, while listening", 0.2, newStream(0.3).room(12).keys(500, 500, 500, 500, 500).room(2).packets,
 			"arrival@0:screen-all>screen dialogue@9:default>agents/agents listening@14:machine>automation/bots "},
-		{"a machine too late", 0.2, newLine(0.3).room(30).keys(500, 500, 500, 500, 500).room(2).packets,
+		{"a machine too late", 0.2, newStream(0.3).room(30).keys(500, 500, 500, 500, 500).room(2).packets,
 			"arrival@0:screen-all>screen dialogue@9:default>agents/agents "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestScreen(t *testing.T) {
 	c, _ := call(t, b, "+4930999999", "")
 	c.Answered(at(1))
 	c.FarAnswered(at(1))
-	play(c, newLine(1).room(20).packets, 20)
+	play(c, newStream(1).room(20).packets, 20)
 	if got, want := path(c.Decisions()), "arrival@0:default>agents/agents listening@3:later>screen dialogue@11:default>agents/agents "; got != want {
 		t.Errorf("went %s\nwant %s", got, want)
 	}
@@ -226,7 +226,7 @@ func TestScreen(t *testing.T) {
 // A broken expression lets the call pass.
 func TestRuleFailsOpen(t *testing.T) {
 	c, _ := call(t, bench(t, rule(rules.Rule{Name: "broken", When: `stage != "arrival" && int(user_agent) > 1`, Action: policy.Reject})), "+4930999999", ";automata")
-	news := play(c, newLine(1).room(3).packets, 4)
+	news := play(c, newStream(1).room(3).packets, 4)
 	if len(news) != 1 || news[0].Action != policy.ToAgents || news[0].Reason != policy.ReasonRulesBroken || news[0].Rule != "broken" {
 		t.Errorf("went %s", path(c.Decisions()))
 	}
@@ -235,7 +235,7 @@ func TestRuleFailsOpen(t *testing.T) {
 // The same packets with the same times give the same, however the work is cut
 // up and whenever the answer is told within its second.
 func TestSameHoweverCutUp(t *testing.T) {
-	packets := newLine(0.7).room(0.5).talk(4).keys(500, 500, 500, 500, 500).talk(3).keys(300, 700, 1100, 500).packets
+	packets := newStream(0.7).room(0.5).talk(4).keys(500, 500, 500, 500, 500).talk(3).keys(300, 700, 1100, 500).packets
 	for i := range packets { // some come out of order
 		if i%37 == 3 {
 			packets[i].raw, packets[i-1].raw = packets[i-1].raw, packets[i].raw
@@ -285,7 +285,7 @@ func TestSameHoweverCutUp(t *testing.T) {
 // A live read and a capture of it differ by microseconds: nothing may hang on
 // them.
 func TestMicrosecondsDoNotMatter(t *testing.T) {
-	packets := newLine(0.7).room(0.5).talk(4).keys(500, 500, 500, 500, 500).talk(3).keys(300, 700, 1100, 500).packets
+	packets := newStream(0.7).room(0.5).talk(4).keys(500, 500, 500, 500, 500).talk(3).keys(300, 700, 1100, 500).packets
 	rng := rand.New(rand.NewPCG(3, 4))
 	run := func(spread int) (string, string) {
 		c, _ := call(t, bench(t, nil), "+4930999999", "")
@@ -337,7 +337,7 @@ func TestHostilePackets(t *testing.T) {
 
 func TestYearsOfSilenceCostNothing(t *testing.T) {
 	c, _ := call(t, bench(t, nil), "+4930999999", "")
-	play(c, newLine(1).room(2).packets, 3)
+	play(c, newStream(1).room(2).packets, 3)
 	begun := time.Now()
 	c.Ended(start.AddDate(100, 0, 0))
 	if d := time.Since(begun); d > 5*time.Second {
@@ -347,7 +347,7 @@ func TestYearsOfSilenceCostNothing(t *testing.T) {
 
 func TestEndsBeforeTheFirstTick(t *testing.T) {
 	c, _ := call(t, bench(t, nil), "+4930999999", "")
-	c.Packet(newLine(0.1).room(0.02).packets[0].raw, at(0.1))
+	c.Packet(newStream(0.1).room(0.02).packets[0].raw, at(0.1))
 	if news := c.Ended(at(0.3)); len(news) > 0 || c.ear.packets != 1 || !c.Verdict().At.Equal(at(0.3)) || len(c.Verdicts()) != 1 {
 		t.Errorf("%d packets heard, verdicts %+v", c.ear.packets, c.Verdicts())
 	}
@@ -381,7 +381,7 @@ func FuzzCall(f *testing.F) {
 }
 
 func BenchmarkSecond(b *testing.B) {
-	packets := newLine(0).talk(100).packets
+	packets := newStream(0).talk(100).packets
 	b.ReportAllocs()
 	c, _ := call(b, bench(b, nil), "+4930999999", "")
 	n := 0

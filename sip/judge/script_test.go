@@ -43,9 +43,9 @@ const eventType = 101
 
 var codecs = map[uint8]sdp.Codec{0: {PT: 0, Name: "PCMU", Clock: 8000}, eventType: {PT: eventType, Name: "telephone-event", Clock: 8000}}
 
-// line makes the RTP stream of a caller, in order of arrival: 20 ms packets on a
+// stream makes the RTP stream of a caller, in order of arrival: 20 ms packets on a
 // grid with some ms of jitter.
-type line struct {
+type stream struct {
 	rng     *rand.Rand
 	now     time.Time
 	seq     uint16
@@ -54,11 +54,11 @@ type line struct {
 	packets []packet
 }
 
-func newLine(from float64) *line {
-	return &line{rng: rand.New(rand.NewPCG(1, 2)), now: at(from), seq: 4711, ts: 123456}
+func newStream(from float64) *stream {
+	return &stream{rng: rand.New(rand.NewPCG(1, 2)), now: at(from), seq: 4711, ts: 123456}
 }
 
-func (l *line) send(pt uint8, ts uint32, payload []byte) {
+func (l *stream) send(pt uint8, ts uint32, payload []byte) {
 	raw := make([]byte, 12, 12+len(payload))
 	raw[0], raw[1] = 0x80, pt
 	binary.BigEndian.PutUint16(raw[2:], l.seq)
@@ -72,7 +72,7 @@ func (l *line) send(pt uint8, ts uint32, payload []byte) {
 }
 
 // sound sends samples for some seconds.
-func (l *line) sound(seconds float64, sample func() float64) *line {
+func (l *stream) sound(seconds float64, sample func() float64) *stream {
 	pcm := make([]int16, 160)
 	for range int(math.Round(seconds * 50)) {
 		for i := range pcm {
@@ -84,12 +84,12 @@ func (l *line) sound(seconds float64, sample func() float64) *line {
 }
 
 // room is the noise of a room.
-func (l *line) room(seconds float64) *line {
+func (l *stream) room(seconds float64) *stream {
 	return l.sound(seconds, func() float64 { return 12 * l.rng.NormFloat64() })
 }
 
 // talk is something between a voice and a buzzer: harmonics that come and go.
-func (l *line) talk(seconds float64) *line {
+func (l *stream) talk(seconds float64) *stream {
 	n := 0.0
 	return l.sound(seconds, func() float64 {
 		n++
@@ -104,7 +104,7 @@ func (l *line) talk(seconds float64) *line {
 
 // key presses a key (RFC 4733) for some ms and is silent until the next one,
 // gap ms after its beginning.
-func (l *line) key(key byte, ms, gap int) *line {
+func (l *stream) key(key byte, ms, gap int) *stream {
 	ts := l.ts
 	event := byte(key - '0')
 	for d := 20; d <= ms; d += 20 {
@@ -118,7 +118,7 @@ func (l *line) key(key byte, ms, gap int) *line {
 }
 
 // keys presses keys with gaps of ms from one to the next.
-func (l *line) keys(gaps ...int) *line {
+func (l *stream) keys(gaps ...int) *stream {
 	for i, g := range gaps {
 		l.key(byte('1'+i%9), 100, g)
 	}
