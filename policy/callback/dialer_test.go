@@ -68,8 +68,11 @@ func (d *fakeDoor) Dial(ctx context.Context, p store.Promise) Result {
 	case <-ctx.Done():
 		return Result{Outcome: NotDialed, Detail: ctx.Err().Error()}
 	}
-	if d.with != nil {
-		return d.with(ctx, p)
+	d.mu.Lock()
+	with := d.with
+	d.mu.Unlock()
+	if with != nil {
+		return with(ctx, p)
 	}
 	return Result{Outcome: Joined}
 }
@@ -78,6 +81,18 @@ func (d *fakeDoor) dials() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return strings.Join(d.log, ", ")
+}
+
+func (d *fakeDoor) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.log)
+}
+
+func (d *fakeDoor) peak() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.most
 }
 
 // ever answers every dial the same.
@@ -194,8 +209,8 @@ func TestDialsOnlyWhileAgentsAreFree(t *testing.T) {
 		}
 		door.set(3) // enough for one and a second, which the first's dial counts against
 		after(10 * time.Second)
-		if door.most != 2 {
-			t.Errorf("%d dials at once for three free agents of which two must be free, want 2", door.most)
+		if door.peak() != 2 {
+			t.Errorf("%d dials at once for three free agents of which two must be free, want 2", door.peak())
 		}
 	})
 }
@@ -207,8 +222,8 @@ func TestMaxConcurrent(t *testing.T) {
 	virtual(t, c, door, func(t *testing.T, d *Dialer, p *store.Promises) {
 		owe(t, p, n1, n2, n3)
 		after(time.Minute)
-		if door.most != 2 || state(t, p, n3).State != store.StateJoined {
-			t.Errorf("%d at once, last is %s; want 2 and all joined", door.most, state(t, p, n3).State)
+		if door.peak() != 2 || state(t, p, n3).State != store.StateJoined {
+			t.Errorf("%d at once, last is %s; want 2 and all joined", door.peak(), state(t, p, n3).State)
 		}
 	})
 }
@@ -234,7 +249,7 @@ func TestOutcomes(t *testing.T) {
 			door := &fakeDoor{free: 1, with: ever(tt.outcome)}
 			virtual(t, c, door, func(t *testing.T, d *Dialer, p *store.Promises) {
 				owe(t, p, n1)
-				after(10 * time.Minute)
+				after(4 * time.Minute)
 				pr := state(t, p, n1)
 				if pr.State != tt.want || door.dials() != tt.dials || len(pr.History) != tt.history {
 					t.Errorf("state %s, history %v, dialed %s\nwant %s, %d, %s", pr.State, pr.History, door.dials(), tt.want, tt.history, tt.dials)
@@ -258,7 +273,7 @@ func TestNotDialedIsNoAttempt(t *testing.T) {
 		if pr := state(t, p, n1); pr.State != store.StateOpen || pr.Attempts != 0 || len(pr.History) != 0 {
 			t.Errorf("%+v", pr)
 		}
-		if n := len(door.log); n < 30 || n > 70 {
+		if n := door.count(); n < 30 || n > 70 {
 			t.Errorf("%d tries in ten minutes, want one every ten seconds or so", n)
 		}
 		after(2 * time.Minute)
@@ -455,7 +470,7 @@ func TestResultsOutliveABrokenStore(t *testing.T) {
 		l.broken = false
 		l.mu.Unlock()
 		after(10 * time.Second)
-		if a, b := state(t, p, n1), state(t, p, n2); a.State != store.StateJoined || b.State != store.StateJoined || len(door.log) != 2 {
+		if a, b := state(t, p, n1), state(t, p, n2); a.State != store.StateJoined || b.State != store.StateJoined || door.count() != 2 {
 			t.Errorf("%s, %s, dialed %s", a.State, b.State, door.dials())
 		}
 	})

@@ -192,6 +192,23 @@ func (p *Promises) Cancel(ctx context.Context, idOrNumber string, at time.Time) 
 	return pr, nil
 }
 
+// Withdraw unmakes a promise that could not be said to the caller, as if it had
+// never been made. One that is being dialled already is not dialled again, one
+// that was dialled or has ended stays as it is.
+func (p *Promises) Withdraw(ctx context.Context, id int64, at time.Time) error {
+	err := p.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM promises WHERE id = ? AND state = 'open' AND claims = 0`, id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE promises SET cancel_at = ? WHERE id = ? AND state = 'dialing'`, at.UnixNano(), id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("withdrawing promise %d: %w", id, err)
+	}
+	return nil
+}
+
 // find is the promise of that id, else the one owed to that number, else the
 // last one that was.
 func (p *Promises) find(ctx context.Context, tx *sql.Tx, idOrNumber string) (Promise, error) {

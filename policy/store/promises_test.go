@@ -56,7 +56,7 @@ func TestOneOpenPromiseANumber(t *testing.T) {
 }
 
 // A promise is on disk when Promise has returned: another process sees it while
-// the first still runs, and after it stopped without closing anything.
+// the first still runs, and every commit is synchronised to the disk.
 func TestPromiseIsOnDiskAtOnce(t *testing.T) {
 	c := config(t)
 	s := open(t, c)
@@ -333,5 +333,29 @@ func TestExpireHastenCounts(t *testing.T) {
 	list, err := s.List(ctx, StateOpen)
 	if err != nil || len(list) != 2 || list[0].Number != "+1" || len(list[0].History) != 1 {
 		t.Errorf("open promises: %+v, %v", list, err)
+	}
+}
+
+func TestWithdraw(t *testing.T) {
+	s := open(t, config(t))
+	ctx := context.Background()
+	unsaid := promise(t, s.Promises, "+1", start)
+	if err := s.Withdraw(ctx, unsaid.ID, start); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Latest(ctx, "+1"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a withdrawn promise is still there: %v", err)
+	}
+	rings := promise(t, s.Promises, "+2", start)
+	dial(t, s, rings)
+	if err := s.Withdraw(ctx, rings.ID, start); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Get(ctx, rings.ID)
+	if err != nil || got.State != StateDialing || got.CancelAt.IsZero() {
+		t.Errorf("while dialing: %+v, %v; want it marked as the last attempt", got, err)
+	}
+	if err := s.Withdraw(ctx, 999, start); err != nil {
+		t.Errorf("what is not there is withdrawn: %v", err)
 	}
 }

@@ -131,6 +131,9 @@ func (w *writer) insert(rows []row) error {
 			if at.IsZero() {
 				at = r.EndedAt
 			}
+			if at.IsZero() { // without a time it would be swept at once
+				at = At(time.Now())
+			}
 			if _, err := st.ExecContext(ctx, r.ID, r.CallID, at.UnixNano(), r.From, string(r.Class()), string(r.Outcome), string(r.text)); err != nil {
 				return err
 			}
