@@ -53,9 +53,6 @@ type Config struct {
 	// AnswerTimeout is how long a destination may stay silent before the attempt
 	// is given up. Default: 8s.
 	AnswerTimeout time.Duration `yaml:"answer_timeout"`
-	// MediaTimeout ends an answered call whose caller sent no RTP for so long and
-	// is not on hold. Default: 0, never.
-	MediaTimeout time.Duration `yaml:"media_timeout"`
 	// Drain is how long calls may go on after SIGTERM before they are ended.
 	// Default: 30s.
 	Drain time.Duration `yaml:"drain"`
@@ -183,7 +180,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		d    time.Duration
 		zero bool
 	}{
-		{"ring_timeout", c.RingTimeout, false}, {"answer_timeout", c.AnswerTimeout, false}, {"media_timeout", c.MediaTimeout, true}, {"drain", c.Drain, true},
+		{"ring_timeout", c.RingTimeout, false}, {"answer_timeout", c.AnswerTimeout, false}, {"drain", c.Drain, true},
 	} {
 		if r.d < 0 || r.d == 0 && !r.zero {
 			fault(r.path, "%v is not a time to wait; allowed: more than 0s", r.d)

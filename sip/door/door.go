@@ -341,6 +341,9 @@ func (d *Door) CallsNow() int {
 // AgentsFree is how many more calls the agents can hold.
 func (d *Door) AgentsFree() int { return d.deps.Surge.Free() }
 
+// Mode says whether new calls' decisions are acted on.
+func (d *Door) Mode() policy.Mode { return d.bench.Load().Mode }
+
 // Reload puts another judge in place; calls under way keep theirs.
 func (d *Door) Reload(b *judge.Bench) { d.bench.Store(b) }
 

@@ -2,10 +2,12 @@ package door
 
 import (
 	"net/netip"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/sip/sdp"
 )
 
 // mediaAddr is where this leg's peer sends its media.
@@ -54,4 +56,49 @@ func (c *call) dropMedia(l *leg) {
 	if err := c.session.Drop(l.far); err != nil {
 		l.log.Debug("ports were given back before", zap.Error(err))
 	}
+}
+
+// silence ends a call that both sides have left without a word: no RTP from
+// either for longer than media.timeout, and nobody on hold. A caller who is
+// merely muted keeps the call as long as the far side sends.
+func (c *call) silence() {
+	if c.ending || c.session == nil {
+		return
+	}
+	now := time.Now()
+	if c.session.TimedOut(now) && !c.held() && c.farSilent(now) {
+		c.log.Warn("neither side sends media any more", zap.Duration("since", c.session.Idle(now)))
+		c.end("portero", "media timeout")
+		return
+	}
+	c.after(silenceEvery, c.silence)
+}
+
+const silenceEvery = 5 * time.Second
+
+func (c *call) farSilent(now time.Time) bool {
+	if c.talk != nil {
+		return true // the door itself speaks, to nobody it seems
+	}
+	last := c.session.Stats().Far.Last
+	if last.IsZero() {
+		last = c.answeredAt
+	}
+	return now.Sub(last) > silenceFar
+}
+
+// silenceFar is how long the far side must have been silent too.
+const silenceFar = 30 * time.Second
+
+// held says whether either side put the call on hold, and so may be silent.
+func (c *call) held() bool {
+	for _, l := range []*leg{c.caller, c.far} {
+		if l == nil || l.theirs == nil {
+			continue
+		}
+		if m := anchored(l.theirs); m != nil && l.theirs.Direction(m) != sdp.SendRecv {
+			return true
+		}
+	}
+	return false
 }

@@ -39,9 +39,10 @@ func anchored(d *sdp.Description) *sdp.Media {
 // rewrite turns the other side's description into the one this leg's peer gets:
 // everything as it was, but media comes from and goes to the relay, and what is
 // not relayed is declined (RFC 3264 section 6).
-func (l *leg) rewrite(in *sdp.Description) []byte {
+func (l *leg) rewrite(in *sdp.Description) []byte { return l.rewriteAt(in, l.mediaAddr()) }
+
+func (l *leg) rewriteAt(in *sdp.Description, at netip.AddrPort) []byte {
 	d := in.Clone()
-	at := l.mediaAddr()
 	main := slices.Index(in.Media, anchored(in))
 	held := false
 	for i, m := range d.Media {

@@ -27,6 +27,7 @@ type agent struct {
 	trying  []*arrival // 100s, which a script need not mention
 	acks    []*arrival // ACKs of non-2xx, the same
 	faults  []error    // broken rules
+	media   string     // address in the last session description that came
 }
 
 // An arrival is a message that an agent received.
@@ -83,6 +84,9 @@ func (a *agent) receive(data []byte) error {
 	}
 	if err != nil {
 		return err
+	}
+	if at := mediaAddress(m.body); at != "" {
+		a.media = at
 	}
 	if m.code() > 0 {
 		return a.receiveResponse(m)

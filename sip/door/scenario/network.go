@@ -39,6 +39,13 @@ func (n *Network) Listen(addr netip.AddrPort) (net.PacketConn, error) {
 	return c, nil
 }
 
+// Free says whether nobody has an address.
+func (n *Network) Free(addr netip.AddrPort) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.conns[addr] == nil
+}
+
 // packets is all that was sent so far.
 func (n *Network) packets() []packet {
 	n.mu.Lock()

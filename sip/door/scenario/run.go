@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -107,7 +108,7 @@ func (r *runner) step(s step) error {
 	case record:
 		err = r.record(s.words)
 	case door:
-		err = r.door.Do(s.words)
+		err = r.do(s.words)
 	case unordered:
 		return r.unordered(s)
 	case either:
@@ -117,6 +118,29 @@ func (r *runner) step(s step) error {
 		return failed(s, err)
 	}
 	return nil
+}
+
+// do has the door do something. The word media(AGENT) stands for the address
+// in the last session description that the agent got from the door.
+func (r *runner) do(words []string) error {
+	out := append([]string(nil), words...)
+	for i, w := range out {
+		name, ok := strings.CutPrefix(w, "media(")
+		if !ok {
+			continue
+		}
+		a := r.agents[strings.TrimSuffix(name, ")")]
+		if a == nil {
+			return fmt.Errorf("%s: there is no such agent", w)
+		}
+		a.mu.Lock()
+		out[i] = a.media
+		a.mu.Unlock()
+		if out[i] == "" {
+			return fmt.Errorf("%s: it got no session description yet", w)
+		}
+	}
+	return r.door.Do(out)
 }
 
 var errNothing = errors.New("nothing came")

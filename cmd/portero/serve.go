@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/cmd/portero/config"
+	"github.com/portero/portero/cmd/portero/console"
+	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/policy/callback"
+	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/door"
+)
+
+type serveCmd struct {
+	Config string `required:"" placeholder:"FILE" help:"Configuration file (YAML)."`
+}
+
+// Run opens the door and serves until SIGTERM or SIGINT; SIGHUP reads the rules
+// anew.
+func (s serveCmd) Run(p printer) error {
+	cfg, err := config.Load(s.Config)
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		fmt.Fprintln(p.Err(), faults)
+		return errReported
+	}
+	if err != nil {
+		return err
+	}
+	log, err := cfg.Log.Logger()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return serve(ctx, cfg, s.Config, log)
+}
+
+// serve wires the rooms of one door and runs them until ctx ends.
+func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger) (err error) {
+	bench, err := newBench(cfg)
+	if err != nil {
+		return err
+	}
+	records, err := store.Open(cfg.Store, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	media, err := relay.New(cfg.Relay, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, media.Close()) }()
+	prompts, err := prompt.New(cfg.Prompts)
+	if err != nil {
+		return err
+	}
+	metrics := console.NewMetrics()
+	metrics.Watch(records.Health, records.Counts)
+	deps := door.Deps{Log: log, Bench: bench, Relay: media, Prompts: prompts, Surge: surge.New(cfg.Surge),
+		Records: records.Put, Metrics: metrics,
+		Withdraw: func(ctx context.Context, id int64, at time.Time) error {
+			_, err := records.Cancel(ctx, fmt.Sprint(id), at)
+			return err
+		}}
+	if cfg.Callback.Enabled {
+		if deps.Queue, err = callback.NewQueue(cfg.Callback, records.Promises); err != nil {
+			return err
+		}
+	}
+	d, err := door.New(cfg.Door, deps)
+	if err != nil {
+		return err
+	}
+	dialer, err := callback.NewDialer(cfg.Callback, records.Promises, counted{d, metrics}, time.Now, log)
+	if err != nil {
+		return err
+	}
+	status := func() console.Status {
+		return console.Status{Mode: string(d.Mode()), CallsNow: d.CallsNow(), Draining: d.Draining()}
+	}
+	admin := console.New(cfg.Console, console.Deps{Log: log, Version: buildVersion(), Status: status, Store: records,
+		Metrics: metrics, Run: dialer.RunOnce})
+
+	// The console outlives the door, so that a health check sees it drain. What
+	// fails first ends all.
+	serving, done := context.WithCancel(ctx)
+	defer done()
+	side, sideDone := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer sideDone()
+	failed := make(chan error, 1)
+	wg.Add(3)
+	go func() {
+		defer wg.Done()
+		if err := admin.Serve(side); err != nil {
+			failed <- err
+			done()
+		}
+	}()
+	go func() {
+		defer wg.Done()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		dialer.Run(serving, tick.C)
+	}()
+	go func() {
+		defer wg.Done()
+		reloads(side, d, file, log)
+	}()
+	err = d.Serve(serving)
+	done()
+	select {
+	case e := <-failed:
+		err = errors.Join(err, e)
+	default:
+	}
+	return err
+}
+
+// reloads reads the configuration anew at each SIGHUP and puts its rules, lists
+// and judgement in place. What does not compile is said and changes nothing.
+func reloads(ctx context.Context, d *door.Door, file string, log *zap.Logger) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		cfg, err := config.Load(file)
+		if err != nil {
+			log.Error("reload: the configuration is not good, the old rules stay", zap.String("file", file), zap.Error(err))
+			continue
+		}
+		b, err := newBench(cfg)
+		if err != nil {
+			log.Error("reload: the rules are not good, the old ones stay", zap.String("file", file), zap.Error(err))
+			continue
+		}
+		d.Reload(b)
+		log.Info("reload: rules, lists, mode and judgement are new; other keys need a restart", zap.String("file", file))
+	}
+}
+
+// counted is the door as the dialer sees it, with its attempts counted.
+type counted struct {
+	*door.Door
+	metrics *console.Metrics
+}
+
+// Dial implements callback.Door.
+func (c counted) Dial(ctx context.Context, p store.Promise) callback.Result {
+	r := c.Door.Dial(ctx, p)
+	c.metrics.Dialed(string(r.Outcome))
+	return r
+}

@@ -1,0 +1,49 @@
+package door
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func good() Config {
+	c := Defaults()
+	c.Trunks = []Trunk{{Name: "carrier", Addresses: []string{"198.51.100.0/24"}}}
+	c.Destinations = map[string]Destination{"agents": {URI: "sip:192.0.2.10"}, "bots": {URI: "sip:700@192.0.2.10:5070;transport=tcp"}}
+	return c
+}
+
+func TestConfigFaults(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"good", func(*Config) {}, ""},
+		{"no listener", func(c *Config) { c.Listen = nil }, "listen: no listener; allowed: a list like udp:192.0.2.1:5060, tcp:192.0.2.1:5060"},
+		{"transport", func(c *Config) { c.Listen = []string{"sctp:192.0.2.1:5060"} }, `listen[0]: listener "sctp:192.0.2.1:5060" is not transport:address:port with transport udp or tcp`},
+		{"any address", func(c *Config) { c.Listen = []string{"udp:0.0.0.0:5060"} }, `listen[0]: listener "udp:0.0.0.0:5060": name the address; peers are told it, and 0.0.0.0 cannot be called`},
+		{"trunk without address", func(c *Config) { c.Trunks[0].Addresses = nil }, `trunks[0].addresses: trunk "carrier" has no address and could never be used; allowed: IP addresses and networks`},
+		{"trunk by name", func(c *Config) { c.Trunks[0].Addresses = []string{"sip.example.com"} }, `trunks[0].addresses[0]: "sip.example.com" is not an IP address or network; names are not taken here, as their addresses change`},
+		{"trunk twice", func(c *Config) { c.Trunks = append(c.Trunks, c.Trunks[0]) }, `trunks[1].name: trunk "carrier" is there twice`},
+		{"destination", func(c *Config) { c.Destinations["bots"] = Destination{URI: "tel:123"} }, `destinations.bots.uri: "tel:123" is not a SIP URI like sip:192.0.2.10:5060;transport=udp`},
+		{"destination's transport", func(c *Config) { c.Destinations["bots"] = Destination{URI: "sip:a@b;transport=ws"} }, `destinations.bots.uri: "sip:a@b;transport=ws": transport "ws" is not known; allowed: udp, tcp`},
+		{"agents missing", func(c *Config) { c.Agents = "people" }, `agents: "people" is not a destination; allowed: agents, bots`},
+		{"strangers", func(c *Config) { c.Strangers = "ban" }, `strangers: "ban" is not known; allowed: drop, refuse`},
+		{"caller id", func(c *Config) { c.CallerID = "600" }, `caller_id: "600" is not a SIP URI with a user, like sip:+15550100@192.0.2.1`},
+		{"calls", func(c *Config) { c.MaxCalls = 0 }, `max_calls: 0 is too small; allowed: 1 and more`},
+		{"message", func(c *Config) { c.MaxMessage = 1 << 20 }, `max_message: 1048576 is more than is read at once; allowed: up to 32768`},
+		{"time", func(c *Config) { c.RingTimeout = 0 }, `ring_timeout: 0s is not a time to wait; allowed: more than 0s`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := good()
+			c.change(&cfg)
+			got := ""
+			cfg.Check(func(path, format string, args ...any) { got += path + ": " + fmt.Sprintf(format, args...) })
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

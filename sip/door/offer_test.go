@@ -1,0 +1,84 @@
+package door
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/portero/portero/sip/sdp"
+)
+
+// described gives what a leg whose media is at addr would send for in.
+func rewritten(t *testing.T, l *leg, in string, at netip.AddrPort) string {
+	t.Helper()
+	d, err := sdp.Parse([]byte(strings.ReplaceAll(in, "\n", "\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(l.rewriteAt(d, at)), "\r\n", "\n")
+}
+
+func TestRewrite(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.1:20000")
+	for _, c := range []struct{ name, in, want string }{
+		{"plain", "v=0\no=bob 77 5 IN IP4 10.0.0.7\ns=call\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\na=x-kept\na=sendrecv\n",
+			"v=0\no=bob 9 1 IN IP4 192.0.2.1\ns=call\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\na=x-kept\na=sendrecv\n"},
+		{"address in the section", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nt=0 0\nm=audio 4000 RTP/AVP 0\nc=IN IP4 10.0.0.7\na=rtcp:4009\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 0\n"},
+		{"hold of old", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 0.0.0.0\nt=0 0\nm=audio 4000 RTP/AVP 0\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 0.0.0.0\nt=0 0\nm=audio 20000 RTP/AVP 0\n"},
+		{"video declined, ICE gone", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\na=group:BUNDLE 0\na=ice-lite\nm=audio 4000 RTP/AVP 0\na=candidate:1 1 udp 1 10.0.0.7 4000 typ host\nm=video 4002 RTP/AVP 31\nc=IN IP4 10.0.0.8\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 0\nm=video 0 RTP/AVP 31\n"},
+		{"fax", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 0 RTP/AVP 0\nm=image 4000 udptl t38\na=T38FaxVersion:0\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 0 RTP/AVP 0\nm=image 20000 udptl t38\na=T38FaxVersion:0\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, rewritten(t, &leg{session: 9, version: 1}, c.in, at)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The version of a leg's description counts its changes (RFC 3264 section 8),
+// not the other leg's.
+func TestVersion(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.1:20000")
+	l := &leg{session: 9, version: 1}
+	a := "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/AVP 0\n"
+	same := strings.Replace(a, "o=- 1 1", "o=- 1 2", 1)
+	hold := same + "a=sendonly\n"
+	for i, c := range []struct{ in, version string }{{a, " 9 1 "}, {same, " 9 1 "}, {hold, " 9 2 "}, {a, " 9 3 "}} {
+		if got := rewritten(t, l, c.in, at); !strings.Contains(got, c.version) {
+			t.Errorf("description %d: want version%sin %q", i, c.version, got)
+		}
+	}
+}
+
+func TestCommon(t *testing.T) {
+	for _, c := range []struct {
+		name, media string
+		audio       string
+		event       uint8
+		ok          bool
+	}{
+		{"both", "m=audio 4000 RTP/AVP 0 8 101\na=rtpmap:101 telephone-event/8000\n", "PCMU", 101, true},
+		{"A-law first", "m=audio 4000 RTP/AVP 8 0\n", "PCMA", 0, true},
+		{"after Opus", "m=audio 4000 RTP/AVP 96 8\na=rtpmap:96 opus/48000/2\n", "PCMA", 0, true},
+		{"G.729 only", "m=audio 4000 RTP/AVP 18\n", "", 0, false},
+		{"encrypted", "m=audio 4000 RTP/SAVP 0\n", "PCMU", 0, false},
+		{"switched off", "m=audio 0 RTP/AVP 0\n", "", 0, false},
+		{"wide event clock", "m=audio 4000 RTP/AVP 0 97\na=rtpmap:97 telephone-event/48000\n", "PCMU", 0, true},
+	} {
+		d, err := sdp.Parse([]byte("v=0\nc=IN IP4 10.0.0.7\n" + c.media))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, ok := common(d)
+		if ok != c.ok || ok && (v.audio.Name != c.audio || v.event.PT != c.event) {
+			t.Errorf("%s: got %+v %v", c.name, v, ok)
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package scenario_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/rules"
+	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/door"
+	"github.com/portero/portero/sip/door/scenario"
+	"github.com/portero/portero/sip/judge"
+)
+
+const scenarios = "../../../testdata/scenarios"
+
+// The timers of RFC 3261 section 17 are the whole process's in sipgo; these let
+// a transaction time out (64*T1) in 1.6 s.
+func TestMain(m *testing.M) {
+	sip.SetTimers(25*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond)
+	sip.Timer_D = 200 * time.Millisecond
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Each file in testdata/scenarios is played against a door of its own.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob(scenarios + "/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios in %s: %v", scenarios, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			s, err := scenario.Read(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := scenario.NewNetwork()
+			d := open(t, n, s.Config)
+			if err := scenario.Run(s, n, d); err != nil {
+				t.Error(err)
+			}
+			d.close(t)
+		})
+	}
+}
+
+// settings is what a scenario's config block may set: the keys are those of
+// the configuration file.
+type settings struct {
+	Mode  policy.Mode  `yaml:"mode"`
+	Door  door.Config  `yaml:"sip"`
+	Rules rules.Config `yaml:",inline"`
+	Judge judge.Config `yaml:"judgement"`
+	Surge surge.Config `yaml:"surge"`
+}
+
+func defaults() settings {
+	s := settings{Mode: policy.Observe, Door: door.Defaults(), Rules: rules.Defaults(), Judge: judge.Defaults(), Surge: surge.Defaults()}
+	s.Door.Listen = []string{"udp:" + scenario.DoorAddr.String()}
+	s.Door.Trunks = []door.Trunk{{Name: "carrier", Addresses: []string{scenario.Address("caller").Addr().String()}}}
+	s.Door.Destinations = map[string]door.Destination{
+		"agents":     {URI: "sip:" + scenario.Address("pbx").String()},
+		"automation": {URI: "sip:machines@" + scenario.Address("bot").String()},
+	}
+	s.Door.AnswerTimeout = time.Second
+	return s
+}
+
+// testDoor is a door with its surroundings.
+type testDoor struct {
+	*door.Door
+	stop   context.CancelFunc
+	served chan error
+	relay  *relay.Relay
+
+	mu      sync.Mutex
+	records []store.Record
+}
+
+func open(t *testing.T, n *scenario.Network, config string) *testDoor {
+	t.Helper()
+	s := defaults()
+	if config != "" {
+		if err := yaml.Load([]byte(config), &s, yaml.WithKnownFields()); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatalf("the config block: %v", err)
+		}
+	}
+	d := &testDoor{served: make(chan error, 1)}
+	destinations := map[string]bool{}
+	for name := range s.Door.Destinations {
+		destinations[name] = true
+	}
+	set, err := rules.Compile(s.Rules, destinations)
+	if err != nil {
+		t.Fatalf("the config block: %v", err)
+	}
+	prompts, err := prompt.New(prompt.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	media := relay.Defaults()
+	media.CallerAddress = "127.0.0.1"
+	media.Ports = relay.Ports{Min: 21000, Max: 25999}
+	log := zap.NewNop()
+	if os.Getenv("PORTERO_SCENARIO_LOG") != "" {
+		log, _ = zap.NewDevelopment()
+	}
+	if d.relay, err = relay.New(media, log); err != nil {
+		t.Fatal(err)
+	}
+	d.Door, err = door.New(s.Door, door.Deps{
+		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge),
+		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
+		Records: d.keep,
+		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
+			return n.Listen(a)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, d.stop = context.WithCancel(context.Background())
+	go func() { d.served <- d.Serve(ctx) }()
+	for n.Free(scenario.DoorAddr) {
+		time.Sleep(time.Millisecond)
+	}
+	return d
+}
+
+func (d *testDoor) close(t *testing.T) {
+	t.Helper()
+	d.stop()
+	select {
+	case err := <-d.served:
+		if err != nil {
+			t.Errorf("the door ended with: %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the door does not close")
+	}
+	if err := d.relay.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (d *testDoor) keep(r store.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.records = append(d.records, r)
+}
+
+// Calls implements scenario.Door.
+func (d *testDoor) Calls() int { return d.CallsNow() }
+
+// Records implements scenario.Door.
+func (d *testDoor) Records() ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return json.Marshal(d.records)
+}
+
+// Do implements scenario.Door:
+//
+//	door rtp ADDRESS DURATION    the caller talks: µ-law to that address
+//	door drain                   the door takes no new calls and closes
+func (d *testDoor) Do(words []string) error {
+	switch {
+	case len(words) == 3 && words[0] == "rtp":
+		to, err := netip.ParseAddrPort(words[1])
+		if err != nil {
+			return fmt.Errorf("door rtp: %w", err)
+		}
+		lasting, err := time.ParseDuration(words[2])
+		if err != nil {
+			return fmt.Errorf("door rtp: %w", err)
+		}
+		return talk(to, lasting)
+	case len(words) == 1 && words[0] == "drain":
+		d.stop()
+		return nil
+	}
+	return fmt.Errorf("door %s is not known; there are: rtp ADDRESS DURATION, drain", strings.Join(words, " "))
+}
+
+// talk sends RTP (RFC 3550 section 5.1) with 20 ms of µ-law noise a packet, at
+// its pace.
+func talk(to netip.AddrPort, lasting time.Duration) error {
+	c, err := net.Dial("udp", to.String())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	noise := bytes.Repeat([]byte{0x7a, 0xfb, 0x6e, 0xf0}, 40)
+	for i := range int(lasting / (20 * time.Millisecond)) {
+		seq, ts := 4000+i, 90000+160*i
+		p := []byte{0x80, 0, byte(seq >> 8), byte(seq), byte(ts >> 24), byte(ts >> 16), byte(ts >> 8), byte(ts), 1, 2, 3, 4}
+		if _, err := c.Write(append(p, noise...)); err != nil && i == 0 {
+			return err
+		}
+		<-tick.C
+	}
+	return nil
+}
