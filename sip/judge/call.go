@@ -66,6 +66,10 @@ func (m *moment) tell(at time.Time) {
 // past says whether the moment has come at a time.
 func (m *moment) past(now time.Time) bool { return m.told && !m.at.After(now) }
 
+// late is how much later than its moment an answer may be told while packets go
+// on to come, without a tick having gone by.
+const late = 500 * time.Millisecond
+
 // tickEvery is the time between ticks.
 const tickEvery = time.Second
 
@@ -100,14 +104,17 @@ func (c *Call) Codecs(codecs map[uint8]sdp.Codec) {
 }
 
 // Packet takes an RTP packet of the caller's, in order of arrival; early media
-// too. The bytes are copied. Ticks before it are run; their decisions wait for
-// Advance.
+// too. The bytes are copied. Should nobody say Advance, ticks long before it are
+// run; their decisions wait for Advance.
 func (c *Call) Packet(rtp []byte, at time.Time) {
 	if c.ended {
 		return
 	}
-	c.run(at.Add(-1)) // a tick at this very moment hears the packet
-	c.queue.add(rtp, at)
+	c.run(at.Add(-late))
+	if c.ear.full || at.Sub(c.start) > lastTick {
+		return // nobody will hear it
+	}
+	c.queue.add(rtp, at, at.Sub(c.start))
 }
 
 // Advance runs every tick up to now and returns the decisions that are new.

@@ -73,7 +73,9 @@ const (
 	hopDelay = 48 * time.Millisecond
 	// hopBits is the share of differing bits under which two places hear the
 	// same: transcoding leaves most bits as they are, other speech half.
-	hopBits = 0.32
+	hopBits = 0.25
+	// hopLeast and hopMost are how many words are compared.
+	hopLeast, hopMost = int(minSpeech / 2 / acoustic.Hop), int(minSpeech / acoustic.Hop)
 )
 
 // newName names a call in the campaign index.
@@ -96,7 +98,11 @@ func (h *hops) meet(c *Call, print []uint32) {
 	}
 	mine := hop{id: c.campaignID, began: c.ear.began, print: print}
 	if _, known := h.calls[c]; !known {
-		for _, other := range h.calls {
+		for call, other := range h.calls {
+			if mine.began.Sub(other.began) > lastTick {
+				delete(h.calls, call) // nobody ended it
+				continue
+			}
 			if mine.same(other) {
 				c.twin, c.campaignID = true, other.id
 				return
@@ -120,14 +126,15 @@ func (p hop) same(q hop) bool {
 	return false
 }
 
-// agrees says whether word i of a is like word i+d of b over minSpeech, all in all.
+// agrees says whether word i of a is like word i+d of b, as far as speech is in
+// both.
 func agrees(a, b []uint32, d int) bool {
 	pairs, differ := 0, 0
-	for i := max(0, -d); i < len(a) && i+d < len(b); i++ {
+	for i := max(0, -d); i < len(a) && i+d < len(b) && pairs < hopMost; i++ {
 		if a[i] != 0 && b[i+d] != 0 {
 			pairs++
 			differ += bits.OnesCount32(a[i] ^ b[i+d])
 		}
 	}
-	return time.Duration(pairs)*acoustic.Hop >= minSpeech/2 && float64(differ) <= hopBits*32*float64(pairs)
+	return pairs >= hopLeast && float64(differ) <= hopBits*32*float64(pairs)
 }

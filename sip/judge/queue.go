@@ -9,6 +9,9 @@ type queue struct {
 	bytes   []byte // of all packets, one after the other
 	packets []queued
 	dropped int
+
+	second int64  // the newest second, counted from the INVITE
+	counts [2]int // packets of that second and of the one before
 }
 
 type queued struct {
@@ -16,18 +19,31 @@ type queued struct {
 	begin, end int
 }
 
-// maxQueued bounds the packets of one tick: a stream of 10 ms packets has 100
-// a second, and a flood beyond twice that is no speech.
-const maxQueued = 200
+// maxSecond bounds the packets of one second, counted as the ticks are, so that
+// what is dropped of a flood does not hang on when it was handed over: a stream
+// of 10 ms packets has 100, and beyond twice that is no speech.
+const maxSecond = 200
 
 // maxPacket bounds the bytes kept of a packet: an Ethernet frame.
 const maxPacket = 1500
 
-func (q *queue) add(b []byte, at time.Time) {
-	if len(q.packets) == maxQueued || len(b) > maxPacket {
+// add keeps a packet that arrived so long after the INVITE.
+func (q *queue) add(b []byte, at time.Time, after time.Duration) {
+	switch second := int64(after / tickEvery); {
+	case second == q.second+1:
+		q.second, q.counts = second, [2]int{0, q.counts[0]}
+	case second > q.second:
+		q.second, q.counts = second, [2]int{}
+	}
+	n := &q.counts[0]
+	if int64(after/tickEvery) < q.second {
+		n = &q.counts[1]
+	}
+	if *n == maxSecond || len(b) > maxPacket {
 		q.dropped++
 		return
 	}
+	*n++
 	begin := len(q.bytes)
 	q.bytes = append(q.bytes, b...)
 	q.packets = append(q.packets, queued{at: at, begin: begin, end: len(q.bytes)})
