@@ -112,9 +112,12 @@ func TestPlayerPace(t *testing.T) {
 	p := Play(&tp, codec.MuLaw, Options{}, ramp(50*160))
 	<-p.Gone()
 	sent := tp.packets()
-	first, last := sent[0], sent[len(sent)-1]
-	drift := last.at.Sub(first.at) - time.Duration(last.position-first.position)*time.Second/Rate
-	if drift < -frame || drift > frame {
+	// A drift would show in each of the last packets; a busy machine delays some.
+	drift := time.Hour
+	for _, s := range sent[len(sent)-10:] {
+		drift = min(drift, (s.at.Sub(sent[0].at) - time.Duration(s.position-sent[0].position)*time.Second/Rate).Abs())
+	}
+	if drift > frame {
 		t.Errorf("off by %s after a second", drift)
 	}
 	for i := 1; i < len(sent); i++ {

@@ -93,9 +93,14 @@ func (s *Session) fromCaller(b []byte, _ codec.RTP, rtp bool, now int64) {
 	if rtp {
 		s.tap.put(b, now)
 	}
-	if f := s.far.Load(); f != nil {
-		f.endpoint.send(b)
+	f := s.far.Load()
+	if f == nil {
+		return
 	}
+	if !rtp && isRTCP(b) { // on one port with RTP (RFC 5761)
+		s.out.untranslate(f, b)
+	}
+	f.endpoint.send(b)
 }
 
 func (s *Session) reportFromCaller(b []byte) {
