@@ -6,13 +6,15 @@ import (
 
 	"github.com/portero/portero/cmd/portero/config"
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/campaign"
 	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/sip/judge"
 )
 
 // newBench is the judge that a configuration describes, for live calls and for
-// recorded ones. A configuration without destinations (the defaults) leaves
-// those that rules name unchecked.
+// recorded ones. It has heard no campaign yet: who replaces a bench under way
+// hands the old one's Campaigns on. A configuration without destinations (the
+// defaults) leaves those that rules name unchecked.
 func newBench(c *config.Config) (*judge.Bench, error) {
 	var known map[string]bool
 	if len(c.Door.Destinations) > 0 {
@@ -33,7 +35,9 @@ func newBench(c *config.Config) (*judge.Bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &judge.Bench{Rules: set, Fusion: fusion, Voice: model, Config: c.Judge, Mode: c.Mode}, nil
+	return &judge.Bench{
+		Rules: set, Fusion: fusion, Voice: model, Campaigns: campaign.New(c.Campaign), Config: c.Judge, Mode: c.Mode,
+	}, nil
 }
 
 // readFusion reads a fusion file; an empty name is the built-in one.

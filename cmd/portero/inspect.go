@@ -45,12 +45,14 @@ func (c inspectCmd) Run(p printer) error {
 		}
 		cfg = *loaded
 	}
-	bench, err := newBench(&cfg)
-	if err != nil {
-		return err
-	}
 	var failed error
 	for _, name := range c.Captures {
+		// A bench a capture: what one file says must not hang on which others
+		// were named with it.
+		bench, err := newBench(&cfg)
+		if err != nil {
+			return err
+		}
 		if err := c.capture(p, &cfg, bench, name); err != nil {
 			failed = errReported
 			fmt.Fprintf(p.Err(), "inspect: %s: %v\n", name, err)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/portero/portero/sip/trace"
 )
@@ -19,7 +21,7 @@ type table struct {
 }
 
 // row is the layout of a call's line; the columns are those of the head.
-const row = "%-18s %-15s %-15s %-14s %-7s %7s %5s %7s  %-9s %5s %-10s\n"
+const row = "%-18s %-15s %-15s %-14s %-7s %7s %5s %7s  %-9s %4s %s\n"
 
 // indent of the lines below a call's.
 const indent = "    "
@@ -50,10 +52,10 @@ func (t *table) call(c *trace.Call) {
 		string(c.Verdict.Class), fmt.Sprintf("%.2f", c.Verdict.PMachine), cell(string(c.Decision.Action), 10))
 	if d := c.Decision; d.Rule != "" {
 		to := ""
-		if d.Destination != "" {
+		if d.Destination != "" && d.Destination != string(d.Action) {
 			to = " to " + d.Destination
 		}
-		t.printf("%s%s%s at %s by rule %s (%s)\n", indent, d.Action, to, d.Stage, d.Rule, d.Reason)
+		t.below("       ", fmt.Sprintf("%s: rule %s says %s%s (%s)", d.Stage, d.Rule, d.Action, to, d.Reason))
 	}
 	// What weighs most comes first.
 	evidence := slices.Clone(c.Verdict.Evidence)
@@ -61,8 +63,22 @@ func (t *table) call(c *trace.Call) {
 		return cmp.Compare(math.Abs(b.LLR), math.Abs(a.LLR))
 	})
 	for _, e := range evidence {
-		t.printf("%s%+6.2f  %-22s %s\n", indent, e.LLR, e.Name, cell(e.Says, 82))
+		t.below(fmt.Sprintf("%+6.2f ", e.LLR), e.Says+" ["+e.Name+"]")
 	}
+}
+
+// below writes a line under a call's, with as many more as it needs.
+func (t *table) below(mark, text string) {
+	const width = 120 - len(indent) - 7
+	line := ""
+	for _, word := range strings.Fields(plain(text)) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			t.printf("%s%s%s\n", indent, mark, line)
+			mark, line = "       ", ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	t.printf("%s%s%s\n", indent, mark, line)
 }
 
 // end writes what the capture held besides.

@@ -90,7 +90,7 @@ func TestClassicVariants(t *testing.T) {
 	}
 }
 
-func ngFile(t *testing.T) []byte {
+func ngFile(t testing.TB) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := pcapgo.NewNgWriterInterface(&b, pcapgo.NgInterface{LinkType: layers.LinkTypeEthernet, TimestampResolution: 9}, pcapgo.DefaultNgWriterOptions)
@@ -162,7 +162,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-func gzipped(t *testing.T, s string) []byte {
+func gzipped(t testing.TB, s string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

@@ -27,9 +27,10 @@ type Options struct {
 	Failed func(callID string, err error)
 }
 
-// behind lets packets of another interface with a somewhat earlier time reach
-// the judge before a moment is over.
-const behind = 100 * time.Millisecond
+// behind is how much later than the capture's time the judge's ticks are run.
+// Nobody waits for the decisions of a recording, and media captured ahead of
+// the answer that announces it, or on another interface, is still in time.
+const behind = 2 * time.Second
 
 // witness puts one call before the judge, as a door would have done.
 type witness struct {
@@ -42,8 +43,19 @@ type witness struct {
 	codecs   map[uint8]sdp.Codec
 	source   netip.AddrPort // of the caller's media, latched
 	rank     int            // how well it fits offered
-	lastRTP  time.Time
+	told     bool           // a description told the caller where to send
+	early    []earlyPacket  // from where the caller's media should come, before that
 	findings findings
+}
+
+// maxEarly bounds the packets that wait for an answer to say that they are
+// meant for the callee.
+const maxEarly = 128
+
+type earlyPacket struct {
+	stream *stream
+	at     time.Time
+	b      []byte
 }
 
 // findings outlive the judge's call.
@@ -176,8 +188,30 @@ func (t *reader) overhear(c *call, src netip.AddrPort, b []byte, at time.Time) {
 		}
 		w.source, w.rank = src, rank
 	}
-	w.lastRTP = later(w.lastRTP, at)
 	t.guard(c, func() { w.judged.Packet(b, at) })
+}
+
+// keep holds a packet of the caller's that was captured ahead of the answer.
+func (w *witness) keep(st *stream, b []byte, at time.Time) {
+	if !w.told && w.judged != nil && st.key.src == w.offered && len(w.early) < maxEarly {
+		w.early = append(w.early, earlyPacket{st, at, append([]byte(nil), b...)})
+	}
+}
+
+// recall gives the judge what was held once it is known where it went.
+func (t *reader) recall(c *call) {
+	w := c.witness
+	if w == nil || w.told {
+		return
+	}
+	w.told = true
+	early := w.early
+	w.early = nil
+	for _, p := range early {
+		if p.stream.lookup(uint8(p.stream.pt)); p.stream.heard {
+			t.overhear(c, p.stream.key.src, p.b, p.at)
+		}
+	}
 }
 
 // dismiss ends the judge's call and keeps what it found.
@@ -197,7 +231,7 @@ func (t *reader) dismiss(c *call, at time.Time) {
 		w.judged.Ended(at)
 		w.findings = find(w.judged)
 	})
-	w.judged, w.codecs = nil, nil
+	w.judged, w.codecs, w.early = nil, nil, nil
 }
 
 func find(j *judge.Call) findings {

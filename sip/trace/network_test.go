@@ -100,7 +100,7 @@ func TestQuotedInICMPIsNothing(t *testing.T) {
 }
 
 // fragment4 cuts a UDP datagram into IPv4 fragments with the given payload sizes.
-func fragment4(t *testing.T, src, dst netip.AddrPort, payload string, size int) [][]byte {
+func fragment4(t testing.TB, src, dst netip.AddrPort, payload string, size int) [][]byte {
 	whole := serialize(t, udpLayer(src, dst), gopacket.Payload(payload))
 	binary.BigEndian.PutUint16(whole[4:], uint16(len(whole)))
 	var out [][]byte

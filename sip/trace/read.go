@@ -169,6 +169,9 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	for _, e := range media {
 		t.announce(e)
 	}
+	if toCaller && len(media) > 0 {
+		t.recall(c)
+	}
 }
 
 // announce directs the media of an endpoint to its call.
@@ -208,6 +211,8 @@ func (t *reader) rtp(s *segment, h header12) {
 	st.packet(h, s.payload, s.at)
 	if st.heard {
 		t.overhear(st.call, s.src, s.payload, s.at)
+	} else if w := st.call.witness; w != nil {
+		w.keep(st, s.payload, s.at)
 	}
 }
 
