@@ -54,8 +54,13 @@ type call struct {
 	answeredAt time.Time       // the caller's leg got its 2xx
 	ending     bool
 	rec        store.Record
+	written    bool
 	promise    *promise // this call is a callback: what is owed
 }
+
+// recordWait is how long a call's record waits for the answers to the last
+// CANCEL or BYE.
+const recordWait = time.Second
 
 const tagAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -319,12 +324,14 @@ func (c *call) end(by, why string) {
 		l.bye("")
 	}
 	c.log.Info("call ended", zap.String("by", by), zap.String("why", why))
-	c.writeRecord()
+	// The last responses belong into the record, but nobody waits long for them.
+	c.after(recordWait, c.writeRecord)
 	c.settle()
 }
 
 // release gives back what the call held.
 func (c *call) release() {
+	c.writeRecord()
 	for _, l := range c.legs() {
 		l.gone(0)
 	}

@@ -57,6 +57,8 @@ func (d *Door) dispatch(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 			return
 		}
 		switch {
+		case req.Method == sipmsg.BYE && d.ended(req.CallID().Value(), tag):
+			d.answer(req, tx, 200, "OK") // it crossed ours
 		case req.IsAck(): // of a call that ended, or nobody's; an ACK is never answered
 			d.deps.Metrics.SIPDropped("stray_ack")
 		case d.routedHere(req):
@@ -174,7 +176,35 @@ func (d *Door) addDialog(l *leg) {
 func (d *Door) dropDialog(l *leg) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.dialogs, l.callID+"\n"+l.localTag)
+	key := l.callID + "\n" + l.localTag
+	if d.dialogs[key] != nil && len(d.graves) < maxGraves {
+		d.graves[key] = time.Now()
+	}
+	delete(d.dialogs, key)
+}
+
+// maxGraves bounds the ended dialogs that are remembered, for 64*T1, so that a
+// BYE that crossed the door's own is answered as one.
+const maxGraves = 16384
+
+// ended says whether a dialog ended a moment ago.
+func (d *Door) ended(callID, tag string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.graves[callID+"\n"+tag]
+	return ok
+}
+
+// sweep forgets what is older than a transaction can be.
+func (d *Door) sweep(now time.Time) {
+	d.gate.sweep(now)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for k, at := range d.graves {
+		if now.Sub(at) > 64*sipmsg.T1 {
+			delete(d.graves, k)
+		}
+	}
 }
 
 // attempt is what tells copies of one INVITE that came by different ways

@@ -72,15 +72,16 @@ type Door struct {
 	hearings *hearings
 
 	mu       sync.Mutex
-	calls    map[string]*call // by Portero's call id
-	dialogs  map[string]*leg  // by Call-ID and local tag
-	attempts map[string]*call // by Call-ID, From tag and CSeq: merged requests (RFC 3261 section 8.2.2.2)
-	perTrunk map[string]int   //
-	draining atomic.Bool      //
-	closed   bool             // spawn starts nothing more
-	wg       sync.WaitGroup   // calls
-	side     sync.WaitGroup   // what spawn started
-	idle     chan struct{}    // signalled whenever a call ended
+	calls    map[string]*call     // by Portero's call id
+	dialogs  map[string]*leg      // by Call-ID and local tag
+	graves   map[string]time.Time // dialogs that ended a moment ago
+	attempts map[string]*call     // by Call-ID, From tag and CSeq: merged requests (RFC 3261 section 8.2.2.2)
+	perTrunk map[string]int       //
+	draining atomic.Bool          //
+	closed   bool                 // spawn starts nothing more
+	wg       sync.WaitGroup       // calls
+	side     sync.WaitGroup       // what spawn started
+	idle     chan struct{}        // signalled whenever a call ended
 }
 
 type trunk struct {
@@ -109,6 +110,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		calls:    map[string]*call{},
 		dialogs:  map[string]*leg{},
 		attempts: map[string]*call{},
+		graves:   map[string]time.Time{},
 		perTrunk: map[string]int{},
 		idle:     make(chan struct{}, 1),
 	}

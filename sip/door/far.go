@@ -273,7 +273,7 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 	setBody(out, b.contentType, b.with(c.caller.rewrite(answer)))
 	in := c.caller.in
 	c.answered()
-	c.caller.accept(in, out, func(ack *sipmsg.Request) {
+	c.caller.accept(in, out, l.lateOffer, func(ack *sipmsg.Request) {
 		if !l.lateOffer {
 			return
 		}

@@ -27,6 +27,8 @@ const (
 	// hearBehind lets packets that arrived before a moment reach the ring before
 	// the judge is told that the moment is over.
 	hearBehind = 20 * time.Millisecond
+	// sweepRounds is how many rounds pass between sweeps of the door's books.
+	sweepRounds = 20
 )
 
 type hearings struct {
@@ -56,6 +58,7 @@ func (h *hearings) start() {
 		go func() {
 			defer h.running.Done()
 			tick := time.NewTicker(hearEvery)
+			n := 0
 			defer tick.Stop()
 			for {
 				select {
@@ -63,8 +66,8 @@ func (h *hearings) start() {
 					return
 				case now := <-tick.C:
 					w.round(now)
-					if i == 0 {
-						h.d.gate.sweep(now)
+					if n++; i == 0 && n%sweepRounds == 0 {
+						h.d.sweep(now)
 					}
 				}
 			}

@@ -78,7 +78,7 @@ func (l *leg) receive(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 		})
 	}
 	if !c.post(func() { l.onRequest(in) }) {
-		c.d.answer(req, tx, 481, "Call/Transaction Does Not Exist")
+		l.tooLate(in)
 		return
 	}
 	select {
@@ -86,10 +86,20 @@ func (l *leg) receive(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 	case <-c.over:
 		select {
 		case <-in.done:
-		default: // the call ended before it was this request's turn
-			c.d.answer(req, tx, 481, "Call/Transaction Does Not Exist")
+		default:
+			l.tooLate(in)
 		}
 	}
+}
+
+// tooLate answers a request whose turn never came because the call has ended. A
+// BYE has crossed ours.
+func (l *leg) tooLate(in *incoming) {
+	if in.req.Method == sipmsg.BYE {
+		l.c.d.answer(in.req, in.tx, 200, "OK")
+		return
+	}
+	l.c.d.answer(in.req, in.tx, 481, "Call/Transaction Does Not Exist")
 }
 
 // onRequest decides what becomes of a request in the dialog.
@@ -239,8 +249,10 @@ type unacked struct {
 	wait   time.Duration
 	timer  *time.Timer
 	giveUp *time.Timer
+	answer bool // the ACK has to bring an answer
 	onAck  func(*sipmsg.Request)
 	lost   func()
+	then   []func() // what waits for the ACK
 }
 
 func (u *unacked) stop() {
@@ -249,12 +261,13 @@ func (u *unacked) stop() {
 }
 
 // accept sends a 2xx to an INVITE and keeps sending it until the ACK, which is
-// given to onAck; lost is called after 64*T1 without one.
-func (l *leg) accept(in *incoming, res *sipmsg.Response, onAck func(*sipmsg.Request), lost func()) {
+// given to onAck; lost is called after 64*T1 without one. With answer the 2xx
+// made an offer that the ACK has to answer.
+func (l *leg) accept(in *incoming, res *sipmsg.Response, answer bool, onAck func(*sipmsg.Request), lost func()) {
 	if l.unacked != nil {
 		l.unacked.stop()
 	}
-	u := &unacked{in: in, res: res, cseq: in.req.CSeq().SeqNo, wait: sipmsg.T1, onAck: onAck, lost: lost}
+	u := &unacked{in: in, res: res, cseq: in.req.CSeq().SeqNo, wait: sipmsg.T1, answer: answer, onAck: onAck, lost: lost}
 	l.unacked = u
 	u.timer = l.c.after(u.wait, func() { l.acceptAgain(u) })
 	u.giveUp = l.c.after(64*sipmsg.T1, func() {
@@ -293,9 +306,31 @@ func (l *leg) onAck(req *sipmsg.Request) {
 	if u == nil || req.CSeq().SeqNo != u.cseq {
 		return // a repeated ACK
 	}
+	l.acked(u, req)
+}
+
+func (l *leg) acked(u *unacked, ack *sipmsg.Request) {
 	u.stop()
 	l.unacked = nil
-	u.onAck(req)
+	u.onAck(ack)
+	for _, f := range u.then {
+		f()
+	}
+}
+
+// implied takes a later request of the peer for the ACK it must have sent
+// before: sipgo hands requests out on goroutines of their own, and so now and
+// then out of order. It returns false when the ACK itself is needed.
+func (l *leg) implied() bool {
+	u := l.unacked
+	if u == nil {
+		return true
+	}
+	if u.answer {
+		return false
+	}
+	l.acked(u, nil)
+	return true
 }
 
 func joined(tags []string) string {

@@ -22,8 +22,12 @@ func (c *call) outcome(code int, outcome store.Outcome, by string) {
 	}
 }
 
-// writeRecord hands the call's record to whoever keeps it.
+// writeRecord hands the call's record to whoever keeps it, once.
 func (c *call) writeRecord() {
+	if c.written {
+		return
+	}
+	c.written = true
 	for _, l := range c.legs() {
 		if l == c.caller {
 			continue

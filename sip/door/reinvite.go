@@ -13,7 +13,9 @@ import (
 //	its INVITE before is not answered yet        500 with Retry-After (RFC 3261 section 14.2)
 //	we have an INVITE open on it                 491 (glare)
 //	the call is being moved                      491
-//	our 2xx to its INVITE before waits for ACK   491
+//	our 2xx to its INVITE before waits for an    491
+//	answer in the ACK
+//	the other leg's ACK is still to come         waits for it
 //	a dialogue has the caller                    by the door itself
 //	else                                         by the other leg
 func (l *leg) onReinvite(in *incoming) {
@@ -23,7 +25,7 @@ func (l *leg) onReinvite(in *incoming) {
 	case l.in != nil:
 		l.respondPlain(in, 500, "Server Internal Error: an INVITE is open", retryAfter())
 		return
-	case l.out != nil || l.unacked != nil || c.next != nil:
+	case l.out != nil || c.next != nil || !l.implied():
 		l.respondPlain(in, 491, "Request Pending")
 		return
 	case l.state != legUp:
@@ -40,11 +42,19 @@ func (l *leg) onReinvite(in *incoming) {
 		l.answerReinvite(in, offer)
 		return
 	}
-	if other.in != nil || other.out != nil || other.unacked != nil {
+	if other.in != nil || other.out != nil {
 		l.respondPlain(in, 491, "Request Pending")
 		return
 	}
 	l.in = in
+	if u := other.unacked; u != nil { // RFC 3261 section 14.1: not before the ACK
+		u.then = append(u.then, func() {
+			if l.in == in && other.state == legUp {
+				l.passReinvite(other, in, offer)
+			}
+		})
+		return
+	}
 	l.passReinvite(other, in, offer)
 }
 
@@ -67,7 +77,7 @@ func (l *leg) answerReinvite(in *incoming, offer *sdp.Description) {
 		l.settleMedia(offer)
 		setBody(res, sdpType, answer)
 	}
-	l.accept(in, res, func(ack *sipmsg.Request) {
+	l.accept(in, res, offer == nil, func(ack *sipmsg.Request) {
 		if d, err := l.read(bodyOf(ack)); err == nil && d != nil {
 			l.settleMedia(d)
 		}
@@ -144,7 +154,7 @@ func (l *leg) passReinvite(other *leg, in *incoming, offer *sdp.Description) {
 			other.acknowledge(o, "", "", nil)
 		}
 		c.agreed()
-		l.accept(in, out, func(ack *sipmsg.Request) {
+		l.accept(in, out, offer == nil, func(ack *sipmsg.Request) {
 			if offer != nil {
 				return
 			}

@@ -79,7 +79,7 @@ func (c *call) answerOwn(m dialogue.Machine) {
 	}
 	c.alone()
 	c.answered()
-	c.caller.accept(in, res, func(ack *sipmsg.Request) {
+	c.caller.accept(in, res, late, func(ack *sipmsg.Request) {
 		if !late {
 			return
 		}
