@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/campaign"
@@ -52,7 +53,8 @@ func (l *stream) message(seed uint64, seconds float64) *stream {
 }
 
 func campaignBench(t *testing.T) *Bench {
-	b := bench(t, func(rc *rules.Config, _ *Config) {
+	b := bench(t, func(rc *rules.Config, jc *Config) {
+		jc.ListenFor = 20 * time.Second
 		rc.Rules = []rules.Rule{{Name: "repeated", When: `campaign > 0 && has("campaign.same_speech")`, Action: policy.ToCallback}}
 	})
 	b.Campaigns = campaign.New(campaign.Defaults())
@@ -77,26 +79,26 @@ func hear(t *testing.T, b *Bench, number string, from float64, s *stream, end fl
 
 func TestRepeatedMessage(t *testing.T) {
 	b := campaignBench(t)
-	first := hear(t, b, "+4930111111", 0, newStream(0.6).room(0.4).message(1, 12), 13)
-	first.Ended(at(13.2))
+	first := hear(t, b, "+4930111111", 0, newStream(0.6).room(0.4).message(1, 8), 9)
+	first.Ended(at(9.2))
 	if got := path(first.Decisions()); strings.Contains(got, "callback") {
 		t.Errorf("the first call went %s", got)
 	}
-	second := hear(t, b, "+4930222222", 20, newStream(20.9).room(0.73).message(1, 12), 33.5)
+	second := hear(t, b, "+4930222222", 20, newStream(20.9).room(0.73).message(1, 8), 29.5)
 	if got := path(second.Decisions()); !strings.Contains(got, "repeated>callback") {
 		t.Errorf("the second call went %s, campaign %d, evidence %v", got, second.Facts().Campaign, second.Verdict().Evidence)
-	} else if d := second.Decisions()[1]; d.At.After(at(31)) {
+	} else if d := second.Decisions()[1]; d.At.After(at(29)) {
 		t.Errorf("recognised only at %v", d.At.Sub(start))
 	}
-	second.Ended(at(33.6))
+	second.Ended(at(29.6))
 	if v := second.Verdict(); v.Class != policy.Recording {
 		t.Errorf("verdict %+v", v)
 	}
-	third := hear(t, b, "+4930333333", 40, newStream(40.9).room(0.73).message(2, 12), 53.5)
+	third := hear(t, b, "+4930333333", 40, newStream(40.9).room(0.73).message(2, 8), 49.5)
 	if third.Facts().Campaign != 0 {
 		t.Errorf("another message was taken for the same: %+v", third.Verdict().Evidence)
 	}
-	third.Ended(at(54))
+	third.Ended(at(50))
 	if n := len(b.hops.calls); n != 0 {
 		t.Errorf("%d calls are kept after their end", n)
 	}
@@ -115,7 +117,7 @@ func TestOneCallAtTwoPlaces(t *testing.T) {
 		}
 		seed := uint64(100 * (delay + 1))
 		one, two := open("+4930111111", 0), open(numberB, 0.01)
-		a, z := newStream(0.6).room(0.4).message(seed, 12).packets, newStream(0.6+delay).room(0.4).message(seed, 12).packets
+		a, z := newStream(0.6).room(0.4).message(seed, 8).packets, newStream(0.6+delay).room(0.4).message(seed, 8).packets
 		z = z[25:] // the far leg is up half a second later
 		for len(a)+len(z) > 0 {
 			if len(z) == 0 || len(a) > 0 && a[0].at.Before(z[0].at) {
@@ -126,8 +128,8 @@ func TestOneCallAtTwoPlaces(t *testing.T) {
 			two.Packet(z[0].raw, z[0].at)
 			z = z[1:]
 		}
-		one.Ended(at(14))
-		two.Ended(at(14))
+		one.Ended(at(10))
+		two.Ended(at(10))
 		return one, two
 	}
 	for _, delay := range []float64{0.0003, 0.02} {
