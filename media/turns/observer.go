@@ -10,9 +10,10 @@ import (
 // Observer collects one caller's turns. The zero value is not ready; use New.
 // It is not safe for concurrent use.
 type Observer struct {
-	answered time.Time // when the caller's leg was answered; zero until then
-	begun    time.Time // start of the first speech after the answer; zero until then
-	early    bool      // there was speech before the answer, so the first start says nothing
+	answered time.Time     // when the caller's leg was answered; zero until then
+	begun    time.Time     // start of the first speech after the answer; zero until then
+	opening  time.Duration // length of the turn that began then
+	early    bool          // there was speech before the answer, so the first start says nothing
 
 	speaking bool
 	now      time.Time     // the latest time seen
@@ -62,6 +63,9 @@ func (o *Observer) Speech(at time.Time, speaking bool) {
 		if d := at.Sub(o.turn); d > o.longest {
 			o.longest = d
 		}
+		if !o.begun.IsZero() && !o.turn.After(o.begun) {
+			o.opening = at.Sub(o.begun)
+		}
 	}
 }
 
@@ -73,7 +77,7 @@ func (o *Observer) Evidence() []policy.Evidence {
 	var e []policy.Evidence
 	if o.begun.IsZero() || o.early {
 		// Nothing was said since the answer, or the speech runs from before.
-	} else if latency := o.begun.Sub(o.answered); latency < atOnce && o.longest >= 2*time.Second {
+	} else if latency := o.begun.Sub(o.answered); latency < atOnce && o.opening >= leastOpening {
 		e = append(e, policy.Evidence{
 			Name: "turns.answer_latency", LLR: llrAtOnce, Recording: recordingAtOnce,
 			Says: "began to speak at once when the call was answered, before any greeting could be heard",
@@ -96,6 +100,7 @@ func (o *Observer) Evidence() []policy.Evidence {
 // and hasty ones do not, and because a person leaving a message monologues too.
 const (
 	atOnce          = 300 * time.Millisecond // a person's reaction to a greeting takes about 200 ms after its end
+	leastOpening    = 2 * time.Second        // a cough or "hello?" is shorter
 	llrAtOnce       = 0.6
 	recordingAtOnce = 0.6
 

@@ -114,7 +114,7 @@ func TestTurns(t *testing.T) {
 	}{
 		{"waits for the greeting", 1, []span{{2.5, 6}}, false, 0},
 		{"speaks at once", 1, []span{{1.1, 6}}, true, 0},
-		{"a cough at once", 1, []span{{1.1, 1.4}, {3, 4}}, false, 0},
+		{"a cough at once", 1, []span{{1.1, 1.4}, {3, 9}}, false, 0},
 		{"was speaking before", 1, []span{{0.2, 6}}, false, 0},
 		{"message", 0, []span{{0.1, 5}, {5.5, 9}, {9.9, 14}}, true, recordingShort},
 		{"long message", 0, []span{{1, 10}, {10.5, 28}}, false, recordingLong},
