@@ -72,10 +72,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	metrics.Watch(records.Health, records.Counts)
 	deps := door.Deps{Log: log, Bench: bench, Relay: media, Prompts: prompts, Surge: surge.New(cfg.Surge),
 		Records: records.Put, Metrics: metrics,
-		Withdraw: func(ctx context.Context, id int64, at time.Time) error {
-			_, err := records.Cancel(ctx, fmt.Sprint(id), at)
-			return err
-		}}
+		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {
 		if deps.Queue, err = callback.NewQueue(cfg.Callback, records.Promises); err != nil {
 			return err

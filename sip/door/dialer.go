@@ -2,7 +2,6 @@ package door
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -57,7 +56,7 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 	case <-ctx.Done():
 		c.post(func() {
 			if !c.promise.told { // a joined call is not cut off by its dialer's deadline
-				c.keep(callback.NoAnswer, "given up: "+ctx.Err().Error())
+				c.keep(c.unanswered(), "given up: "+ctx.Err().Error())
 				c.end("portero", "callback given up")
 			}
 		})
@@ -72,9 +71,21 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 	select {
 	case r := <-c.promise.result:
 		return r
-	default:
-		return callback.Result{Outcome: callback.Failed, Detail: "the call ended without a result", CallID: callID}
+	default: // hung up by whoever was called, or by the end of the door
+		return callback.Result{Outcome: c.unanswered(), Detail: "the call ended before it was joined", CallID: callID}
 	}
+}
+
+// unanswered is what a dial came to that nobody was joined by: whether a phone
+// may have rung decides if it counts as an attempt.
+func (c *call) unanswered() callback.Outcome {
+	switch {
+	case !c.answeredAt.IsZero():
+		return callback.Machine
+	case c.caller != nil && !c.rec.RingingAt.IsZero():
+		return callback.NoAnswer
+	}
+	return callback.NotDialed
 }
 
 // keep tells the dialer what came of the promise; the first word counts.
@@ -133,11 +144,7 @@ func (c *call) callBack(t target, callID, number string) {
 			l.out = nil
 			l.gone(408)
 		}
-		o := callback.NoAnswer
-		if !errors.Is(err, errSilent) && !errors.Is(err, sipmsg.ErrTransactionTimeout) {
-			o = callback.NotDialed
-		}
-		c.keep(o, err.Error())
+		c.keep(c.unanswered(), err.Error())
 		c.outcome(408, "", "portero")
 		c.end("portero", "no answer")
 	})
