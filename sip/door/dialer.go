@@ -62,11 +62,10 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 		})
 	case <-c.over:
 	}
-	select {
+	select { // the call has its last word, or is over without one
 	case r := <-c.promise.result:
 		return r
 	case <-c.over:
-	case <-time.After(time.Second):
 	}
 	select {
 	case r := <-c.promise.result:
