@@ -131,32 +131,44 @@ func readModel(file string) (*voice.Model, error) {
 
 // corpusFlags name labelled recordings.
 type corpusFlags struct {
-	Manifest string `required:"" type:"existingfile" placeholder:"CSV" help:"Recordings: CSV with the columns path (beside the manifest), label (human or synthetic), source, generator_or_speaker, and kind if known."`
-	Noise    string `type:"existingfile" placeholder:"CSV" help:"Noise to mix in: CSV with the columns path and kind; of music and tones nothing is taken."`
-	Seed     uint64 `default:"1" help:"Seed of everything drawn."`
+	Manifest []string `required:"" type:"existingfile" placeholder:"CSV" help:"Recordings, repeatable: CSV with the columns path (beside the manifest), label (human or synthetic), source, generator_or_speaker, and kind if known."`
+	Noise    string   `type:"existingfile" placeholder:"CSV" help:"Noise to mix in: CSV with the columns path and kind; of music and tones nothing is taken."`
+	Seed     uint64   `default:"1" help:"Seed of everything drawn."`
 }
 
 func (c *corpusFlags) read() ([]training.Clip, [][]int16, error) {
-	rows, err := readCSV(c.Manifest, "path", "label", "source", "generator_or_speaker")
+	var clips []training.Clip
+	for _, m := range c.Manifest {
+		more, err := readClips(m)
+		if err != nil {
+			return nil, nil, err
+		}
+		clips = append(clips, more...)
+	}
+	noises, err := c.readNoise()
+	return clips, noises, err
+}
+
+func readClips(manifest string) ([]training.Clip, error) {
+	rows, err := readCSV(manifest, "path", "label", "source", "generator_or_speaker")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var clips []training.Clip
 	for i, r := range rows {
 		if r["label"] != "human" && r["label"] != "synthetic" {
-			return nil, nil, fmt.Errorf("%s: row %d: label %q: human or synthetic is allowed", c.Manifest, i+2, r["label"])
+			return nil, fmt.Errorf("%s: row %d: label %q: human or synthetic is allowed", manifest, i+2, r["label"])
 		}
-		pcm, err := readPCM(filepath.Join(filepath.Dir(c.Manifest), r["path"]))
+		pcm, err := readPCM(filepath.Join(filepath.Dir(manifest), r["path"]))
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: row %d: %s: %w", c.Manifest, i+2, r["path"], err)
+			return nil, fmt.Errorf("%s: row %d: %s: %w", manifest, i+2, r["path"], err)
 		}
 		clips = append(clips, training.Clip{
 			Path: r["path"], Synthetic: r["label"] == "synthetic", Kind: r["kind"],
 			Source: r["source"], Speaker: r["generator_or_speaker"], PCM: pcm,
 		})
 	}
-	noises, err := c.readNoise()
-	return clips, noises, err
+	return clips, nil
 }
 
 func (c *corpusFlags) readNoise() ([][]int16, error) {

@@ -7,7 +7,7 @@ const (
 	rate = 8000 // Hz
 	hop  = 80   // samples: 10 ms
 
-	onsetHops    = 3   // loud hops in a row that begin speech; fewer are a click
+	onsetHops    = 4   // loud hops in a row that begin speech; fewer are a click
 	hangoverHops = 20  // quiet hops in a row that end it (200 ms, as ITU-T P.56 bridges pauses)
 	floorPart    = 50  // hops in one part of the window in which the floor is sought
 	floorParts   = 4   // parts: the floor follows rising noise within 2.5 s
@@ -129,7 +129,7 @@ func (a *Activity) Seconds() float64 { return float64(a.hops*hop+a.fill) / rate 
 func (a *Activity) SpeechSeconds() float64 { return float64(a.speech*hop) / rate }
 
 // Started is when the latest speech began, s into the audio taken, to 10 ms; 0
-// if there was none. It is known 30 ms later.
+// if there was none. It is known 40 ms later.
 func (a *Activity) Started() float64 { return float64(a.started*hop) / rate }
 
 // Ended is the end of the latest loud 10 ms of the latest speech, s into the

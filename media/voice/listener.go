@@ -122,13 +122,21 @@ func (l *Listener) count() {
 			flux += (s.c[k] - p1.c[k]) * (s.c[k] - p1.c[k])
 		}
 	}
+	for k := range st.withLoud {
+		st.withLoud[k].add(s.c[0], s.c[k+1])
+	}
+	for k := range st.together {
+		st.together[k].add(n1.c[k]-p1.c[k], n1.c[k+1]-p1.c[k+1])
+	}
 	st.flux.add(float32(math.Sqrt(float64(flux))))
+	st.logFlux.add(float32(4 * math.Log(float64(flux)+1e-6)))
 	st.harmonic.add(s.harmonic)
 	st.flatness.add(s.flatness)
 	st.centroid.add(s.centroid)
 	st.crest.add(min(s.crest, 30))
 	st.skew.add(s.skew)
 	st.level.add(s.c[0])
+	st.harmonics.add(12 * s.harmonic)
 	l.countPitch(s)
 	for i, lag := range lags {
 		if l.n <= centre+lag {
@@ -152,11 +160,18 @@ func (l *Listener) countPitch(s *spectrum) {
 	// A jump of more than a fifth of an octave in 10 ms is the tracker's, not the voice's.
 	if p := l.lastF0[0]; p != 0 && math.Abs(float64(f-p)) < 0.15 {
 		st.pitchStep.add(100 * (f - p))
+		st.step.add(logOf(100 * (f - p)))
 		if pp := l.lastF0[1]; pp != 0 && math.Abs(float64(p-pp)) < 0.15 {
 			st.pitchBend.add(100 * (f - 2*p + pp))
+			st.bend.add(logOf(100 * (f - 2*p + pp)))
 		}
 	}
 	l.lastF0[1], l.lastF0[0] = l.lastF0[0], f
+}
+
+// logOf is four times the natural log of a magnitude, from 0.01 on.
+func logOf(v float32) float32 {
+	return float32(4 * math.Log(math.Max(0.01, math.Abs(float64(v)))))
 }
 
 // countPauses adds to the rhythm: the lengths of speech and of the pauses in it.

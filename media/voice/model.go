@@ -33,12 +33,13 @@ type Tree struct {
 	Value   []float64 `json:"v"` // of leaves, log-odds
 }
 
-// Calibration makes a log-likelihood ratio of the raw log-odds.
+// Calibration makes a log-likelihood ratio of the raw log-odds. Its offset does
+// not depend on the length of speech: that would say which class of the training
+// data had longer clips, not which voice is synthetic.
 type Calibration struct {
 	Slope  float64 `json:"slope"`  // at 1 s of speech
 	Growth float64 `json:"growth"` // of the slope with the natural log of the seconds
 	Offset float64 `json:"offset"` // added after
-	Drift  float64 `json:"drift"`  // of the offset with the natural log of the seconds
 	Least  float64 `json:"least"`  // the lowest and the highest ratio that
 	Most   float64 `json:"most"`   // held-out data supports
 }
@@ -49,7 +50,7 @@ const minCalibrated, maxCalibrated = 1.5, 16.0
 // Apply gives the log-likelihood ratio of raw log-odds after the given speech, s.
 func (c Calibration) Apply(raw, seconds float64) float64 {
 	t := math.Log(math.Max(minCalibrated, math.Min(maxCalibrated, seconds)))
-	v := math.Max(0, c.Slope+c.Growth*t)*raw + c.Offset + c.Drift*t
+	v := (c.Slope+c.Growth*t)*raw + c.Offset
 	return math.Max(c.Least, math.Min(c.Most, v))
 }
 
@@ -88,6 +89,8 @@ func (m *Model) check() error {
 		return fmt.Errorf("blend is %g, 0 to 1 is allowed", m.Blend)
 	case m.Cal.Least > 0 || m.Cal.Most < 0:
 		return fmt.Errorf("calibration's least is %g and most %g: 0 must lie between", m.Cal.Least, m.Cal.Most)
+	case m.Cal.Slope+m.Cal.Growth*math.Log(minCalibrated) <= 0 || m.Cal.Slope+m.Cal.Growth*math.Log(maxCalibrated) <= 0:
+		return fmt.Errorf("calibration's slope is %g with growth %g: it must be positive from %g to %g s of speech", m.Cal.Slope, m.Cal.Growth, minCalibrated, maxCalibrated)
 	}
 	for i, s := range m.Scale {
 		if s <= 0 {

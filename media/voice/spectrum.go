@@ -10,8 +10,12 @@ const (
 	lowHz   = 200.0
 	highHz  = 3650.0
 
-	minLag = rate / 400 // the voice's period is sought between 400 and 65 Hz
+	minLag = rate / 420 // the voice's period is sought between 420 and 65 Hz
 	maxLag = rate / 65
+
+	octaveCost  = 0.001 // a sample of lag, off the height of a peak when peaks are compared
+	voicedAt    = 0.45  // height from which a peak is a voice's, at lag 0
+	voicedSlope = 0.002 // and what is added to that, a sample of lag
 
 	// bandFloor is added to each filter's power, in parts of the mean speech
 	// power: −50 dB. It hides whether a line is digitally silent, and keeps the
@@ -169,26 +173,27 @@ func (a *analyser) pitch(s *spectrum) {
 	if zero <= 0 {
 		return
 	}
-	best, at := float32(0), 0
+	value := func(lag int) float64 { return float64(a.acf[lag] / (zero * windowACF[lag])) }
+	best, height, period := 0.0, 0.0, 0.0
 	for lag := minLag; lag <= maxLag; lag++ {
-		v := a.acf[lag] / (zero * windowACF[lag])
+		if a.acf[lag] < a.acf[lag-1] || a.acf[lag] < a.acf[lag+1] {
+			continue
+		}
+		// A parabola through the peak: short periods lie between samples.
+		l, m, r := value(lag-1), value(lag), value(lag+1)
+		shift := 0.0
+		if d := l - 2*m + r; d < 0 {
+			shift = math.Max(-0.5, math.Min(0.5, (l-r)/(2*d)))
+			m -= (l - r) * shift / 4
+		}
 		// A little preference for short periods keeps the octave.
-		v -= 0.0008 * float32(lag)
-		if v > best && a.acf[lag] >= a.acf[lag-1] && a.acf[lag] >= a.acf[lag+1] {
-			best, at = v, lag
+		if v := m - octaveCost*float64(lag); v > best {
+			best, height, period = v, m, float64(lag)+shift
 		}
 	}
-	if at == 0 {
-		return
-	}
-	value := func(lag int) float64 { return float64(a.acf[lag] / (zero * windowACF[lag])) }
-	l, m, r := value(at-1), value(at), value(at+1)
-	shift := 0.0
-	if d := l - 2*m + r; d < 0 {
-		shift = math.Max(-0.5, math.Min(0.5, (l-r)/(2*d)))
-	}
-	s.harmonic = float32(math.Min(1, m))
-	if s.harmonic > 0.5 {
-		s.f0 = float32(rate / (float64(at) + shift))
+	s.harmonic = float32(math.Min(1, height))
+	// Long lags compare few samples: noise reaches higher there.
+	if period > 0 && height > voicedAt+voicedSlope*period {
+		s.f0 = float32(rate / period)
 	}
 }

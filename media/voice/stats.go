@@ -85,15 +85,23 @@ func (p *product) correlation() float64 {
 // lags, in hops, over which loudness and timbre are compared with themselves.
 var lags = [...]int{4, 8, 16, 32}
 
+// quantiles of values whose distributions are far from normal.
+var quantiles = [...]float64{.1, .25, .5, .75, .9}
+
 // statistics are what is kept of a caller's speech: the shape of the
 // distributions of its spectra, of their motion, of its pitch and its rhythm.
 type statistics struct {
 	static, delta, accel         [ceps]moments
 	harmonic, flatness, centroid moments
 	crest, skew, flux            moments
-	pitch, pitchStep, pitchBend  moments // natural log of F0 and its first and second difference
+	pitch, pitchStep, pitchBend  moments           // natural log of F0 and its first and second difference
+	withLoud                     [6]product        // C0 with C1 … C6
+	together                     [ceps - 1]product // motion of neighbouring coefficients
 	loudMemory, timbreMemory     [len(lags)]product
 	level                        histogram // C0, which is level over mean speech level
+	logFlux                      histogram // natural log of flux
+	step, bend                   histogram // magnitude of the pitch's differences, natural log
+	harmonics                    histogram // harmonic, of 0 to 12
 
 	runs, gaps moments // s of voice between pauses, s of pause
 }
@@ -144,6 +152,17 @@ var featureNames = func() []string {
 		"crest_mean", "crest_std", "skew_mean", "flux_mean", "flux_std", "flux_skew",
 		"voiced_share", "pitch_std", "pitch_skew", "pitch_step_std", "pitch_step_kurt", "pitch_bend_std", "pitch_motion",
 		"level_q90_q10", "level_q75_q25", "level_q50_q10", "level_q99_q90")
+	for _, what := range []string{"log_flux", "step", "bend", "harmonics"} {
+		for _, q := range quantiles {
+			n = append(n, fmt.Sprintf("%s_q%.0f", what, 100*q))
+		}
+	}
+	for k := 1; k < 7; k++ {
+		n = append(n, fmt.Sprintf("loud_with_c%d", k))
+	}
+	for k := range ceps - 1 {
+		n = append(n, fmt.Sprintf("motion_c%d_with_c%d", k, k+1))
+	}
 	for _, l := range lags {
 		n = append(n, fmt.Sprintf("loud_memory_%d", l), fmt.Sprintf("timbre_memory_%d", l))
 	}
@@ -175,6 +194,17 @@ func (s *statistics) features(out []float64, a *Activity) []float64 {
 		s.pitchStep.std(), s.pitchStep.kurt(), s.pitchBend.std(), s.pitchStep.std()/(s.pitch.std()+1e-6),
 		s.level.quantile(.9)-s.level.quantile(.1), s.level.quantile(.75)-s.level.quantile(.25),
 		s.level.quantile(.5)-s.level.quantile(.1), s.level.quantile(.99)-s.level.quantile(.9))
+	for _, h := range []*histogram{&s.logFlux, &s.step, &s.bend, &s.harmonics} {
+		for _, q := range quantiles {
+			out = append(out, h.quantile(q))
+		}
+	}
+	for k := range s.withLoud {
+		out = append(out, s.withLoud[k].correlation())
+	}
+	for k := range s.together {
+		out = append(out, s.together[k].correlation())
+	}
 	for i := range lags {
 		out = append(out, s.loudMemory[i].correlation(), s.timbreMemory[i].correlation())
 	}

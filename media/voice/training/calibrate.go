@@ -21,14 +21,14 @@ func Calibrate(clips []Clip, rows []Row, raw []float64) (voice.Calibration, erro
 	x, y := make([][]float64, len(rows)), make([]float64, len(rows))
 	for i, r := range rows {
 		t := math.Log(math.Max(1.5, math.Min(16, r.Seconds)))
-		x[i] = []float64{raw[i], raw[i] * t, t}
+		x[i] = []float64{raw[i], raw[i] * t}
 		y[i] = float64(label(&clips[r.Clip]))
 	}
 	b, err := logistic(x, y, w, 1)
 	if err != nil {
 		return voice.Calibration{}, err
 	}
-	c := voice.Calibration{Slope: b[0], Growth: b[1], Drift: b[2], Offset: b[3], Least: math.Inf(-1), Most: math.Inf(1)}
+	c := voice.Calibration{Slope: b[0], Growth: b[1], Offset: b[2], Least: math.Inf(-1), Most: math.Inf(1)}
 	llr := make([]float64, len(rows))
 	for i, r := range rows {
 		llr[i] = c.Apply(raw[i], r.Seconds)

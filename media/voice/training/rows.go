@@ -113,8 +113,10 @@ func Moments(pcm []int16) []Row {
 var blank = &voice.Model{}
 
 // Weights gives every row its weight: a source's speaker or synthesizer counts
-// as the square root of its clips, a clip's rows share its weight, and both
-// classes weigh half of all rows' number.
+// as the square root of its clips, a clip's rows share its weight, and among
+// rows with about as much speech both classes weigh the same. The last matters:
+// else a model learns which class had the longer clips, and calls long calls
+// human. All weights together are the number of rows.
 func Weights(clips []Clip, rows []Row) []float64 {
 	type group struct {
 		source, speaker string
@@ -132,16 +134,34 @@ func Weights(clips []Clip, rows []Row) []float64 {
 		}
 	}
 	w := make([]float64, len(rows))
-	var sum [2]float64
+	var sum [len(spans) + 1][2]float64
+	all := 0.0
 	for i, r := range rows {
 		c := &clips[r.Clip]
 		w[i] = 1 / perClip[r.Clip] / sqrt(size[of(c)])
-		sum[label(c)] += w[i]
+		sum[span(r.Seconds)][label(c)] += w[i]
 	}
 	for i, r := range rows {
-		w[i] *= float64(len(rows)) / 2 / sum[label(&clips[r.Clip])]
+		s := sum[span(r.Seconds)]
+		w[i] *= (s[0] + s[1]) / 2 / s[label(&clips[r.Clip])]
+		all += w[i]
+	}
+	for i := range w {
+		w[i] *= float64(len(rows)) / all
 	}
 	return w
+}
+
+// spans part rows by their seconds of speech.
+var spans = [...]float64{2.5, 3.5, 5, 7, 10}
+
+func span(seconds float64) int {
+	for i, s := range spans {
+		if seconds < s {
+			return i
+		}
+	}
+	return len(spans)
 }
 
 func label(c *Clip) int {

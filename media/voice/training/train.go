@@ -25,9 +25,9 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		Seed: 1, Folds: 8, Copies: 4,
-		Boosting:    Boosting{Rounds: 250, Depth: 4, Rate: 0.05, Leaf: 30, Ridge: 30, Rows: 0.5, Features: 0.2},
+		Boosting:    Boosting{Rounds: 400, Depth: 4, Rate: 0.06, Leaf: 10, Ridge: 5, Rows: 0.5, Features: 0.2},
 		LinearRidge: 300,
-		Blend:       0.5,
+		Blend:       0.7,
 	}
 }
 
@@ -196,7 +196,7 @@ func round(m *voice.Model) {
 		}
 	}
 	m.Bias = digits(m.Bias)
-	for _, v := range []*float64{&m.Cal.Slope, &m.Cal.Growth, &m.Cal.Offset, &m.Cal.Drift, &m.Cal.Least, &m.Cal.Most} {
+	for _, v := range []*float64{&m.Cal.Slope, &m.Cal.Growth, &m.Cal.Offset, &m.Cal.Least, &m.Cal.Most} {
 		*v = digits(*v)
 	}
 }

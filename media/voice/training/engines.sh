@@ -1,0 +1,55 @@
+#!/bin/sh
+# Renders sentences with Debian's classic speech engines (espeak-ng, flite,
+# festival with festvox-kallpc16k) and lists them in a manifest that
+# `portero voice train` takes beside a corpus. Anyone can install these engines,
+# so a corpus that has five clips of one of their voices has too few.
+#
+#   sh engines.sh DIRECTORY
+set -eu
+dir=${1:?usage: engines.sh DIRECTORY}
+mkdir -p "$dir"
+manifest=$dir/manifest.csv
+echo path,label,kind,source,generator_or_speaker > "$manifest"
+
+n=0 # of the sentence pair
+# Each pair of sentences is spoken by every voice, by espeak-ng's every third.
+pairs() {
+	cat <<'TEXT'
+The ferry leaves from the second pier at a quarter past six. Bring a coat, the wind is cold on the water.
+We have moved the meeting to Thursday afternoon. Please tell me whether your colleague can join us by phone.
+My washing machine stopped in the middle of a cycle, and now the door will not open. It shows the letters E and three.
+Your parcel is waiting at the post office on Garden Street. You need the yellow card and a document with your photograph.
+I would like to change the address on my account. The new one is forty two Mill Lane, on the third floor.
+The library closes early on public holidays. Books can be returned through the box beside the main entrance.
+Could you check if the blue one is still in stock? I saw it last week in the window, next to the lamps.
+The doctor will see you after lunch. Until then please drink plenty of water and do not take the tablets.
+There was a long queue at the bank this morning, so I gave up. Is it possible to do this over the telephone?
+The weather tomorrow will be mild with some rain in the west. Temperatures reach eighteen degrees in the afternoon.
+I have been a customer for eleven years and nothing like this has ever happened. Who can I speak to about it?
+Turn left after the bridge and follow the river for about a mile. You will see an old mill with a red roof.
+TEXT
+}
+
+add() { # path kind source speaker
+	echo "$1,synthetic,$2,$3,$4" >> "$manifest"
+}
+
+pairs | while IFS= read -r text; do
+	n=$((n + 1))
+	for voice in kal kal16 awb rms slt; do
+		f=flite-$voice-$n.wav
+		flite -voice $voice -t "$text" -o "$dir/$f"
+		add "$f" concatenative local:flite "flite-$voice"
+	done
+	echo "$text" | text2wave -o "$dir/festival-kal-$n.wav"
+	add "festival-kal-$n.wav" concatenative local:festival festival-kal_diphone
+	for voice in en en-us en-gb-x-rp en-gb-scotland es de fr it en+m3 en+f2 en+f4; do
+		# Speed and pitch go through the ranges that people use.
+		speed=$((130 + (n * 37) % 80)) pitch=$((30 + (n * 23) % 45))
+		[ $((n % 3)) -eq 0 ] || continue
+		f=espeak-$(echo $voice | tr + _)-$n.wav
+		espeak-ng -v $voice -s $speed -p $pitch -w "$dir/$f" "$text"
+		add "$f" formant local:espeak "espeak-$voice"
+	done
+done
+wc -l < "$manifest"
