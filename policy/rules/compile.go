@@ -30,8 +30,12 @@ var (
 	actions    = []policy.Action{policy.ToAgents, policy.ToAutomation, policy.ToCallback, policy.ToScreen, policy.Reject}
 	classes    = []string{string(policy.Human), string(policy.Assistant), string(policy.Recording), string(policy.Unknown)}
 	stageNames = []string{string(policy.Arrival), string(policy.Listening), string(policy.Dialogue)}
-	// families of evidence that the observers of this house give.
-	families = []string{"sig", "rtp", "line", "voice", "turns", "keys", "campaign"}
+	evidence   = func() (out []string) {
+		for _, e := range policy.EvidenceNames {
+			out = append(out, e.Name)
+		}
+		return out
+	}()
 	// statuses of a reject. 608 is missing since it needs a signed jwscard
 	// (RFC 8688 section 3.4), 5xx since they invite another try.
 	statuses = []int{403, 404, 410, 433, 480, 484, 486, 600, 603, 604, 607}
@@ -270,9 +274,12 @@ func (v *visitor) call(n *ast.CallNode) {
 		}
 		return
 	}
-	family, rest, _ := strings.Cut(arg.Value, ".")
-	if !slices.Contains(families, family) || rest == "" {
-		v.fault(arg, "no evidence is named %q; names are like sig.automata, with one of the families: %s", arg.Value, strings.Join(families, ", "))
+	if !slices.Contains(evidence, arg.Value) {
+		guess := ""
+		if n := nearest(arg.Value, evidence); n != "" {
+			guess = "is it " + n + "? "
+		}
+		v.fault(arg, "no evidence is named %q; %sthe names are: %s", arg.Value, guess, strings.Join(evidence, ", "))
 	}
 }
 

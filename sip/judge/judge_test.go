@@ -361,7 +361,7 @@ func TestLongCallsKeepNothing(t *testing.T) {
 	}
 	c, _ = call(t, bench(t, nil), "+4930999999", "")
 	for h := range 400 {
-		c.Packet(machineKeys(1)[0].raw, start.Add(time.Duration(h)*time.Minute))
+		c.Packet(packets[0].raw, start.Add(time.Duration(h)*time.Minute))
 	}
 	if len(c.queue.packets) != 0 {
 		t.Errorf("%d packets wait after six hours", len(c.queue.packets))

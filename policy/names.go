@@ -1,0 +1,30 @@
+package policy
+
+// EvidenceName is one row of the table of what observers give.
+type EvidenceName struct {
+	Name string
+	Says string // what it means, for the reference
+}
+
+// EvidenceNames is everything that an observer of this house may say, sorted by
+// name. Rules may ask for these names alone, so that a misspelt one is found at
+// start; a test in sip/judge holds the table against the observers' source.
+var EvidenceNames = []EvidenceName{
+	{"campaign.same_speech", "other calls had the same speech"},
+	{"keys.human", "keys were pressed at uneven times, as people do"},
+	{"keys.regular", "keys were pressed as evenly as by a timer"},
+	{"line.digital_silence", "the line is exactly silent between the words"},
+	{"line.discontinuous", "the stream's clock stands still while there is nothing to play"},
+	{"line.noise_floor", "what lies between the words"},
+	{"rtp.first_zero", "sequence number and timestamp began at 0"},
+	{"rtp.pacing", "how evenly the packets come"},
+	{"sig.actor", "the caller's device declares who acts (RFC 3840 section 10.14)"},
+	{"sig.agent_platform", "the signalling is that of a platform for automated agents"},
+	{"sig.automata", "the caller's device declares that it is a machine (RFC 3840 section 10.8)"},
+	{"sig.load_tool", "the signalling is that of a load generator"},
+	{"sig.scanner", "the signalling is that of a scanning tool"},
+	{"sig.stack_mismatch", "the signalling was made by another stack than it claims"},
+	{"turns.answer_latency", "how soon the caller spoke after the answer"},
+	{"turns.monologue", "the caller spoke long without leaving room for an answer"},
+	{"voice.synthetic", "how likely the sound of the voice is a synthesizer's"},
+}
