@@ -90,7 +90,7 @@ func defaults() settings {
 		"agents":     {URI: "sip:" + scenario.Address("pbx").String()},
 		"automation": {URI: "sip:machines@" + scenario.Address("bot").String()},
 	}
-	s.Door.AnswerTimeout = time.Second
+	s.Door.Drain = time.Second
 	return s
 }
 
@@ -100,6 +100,9 @@ type testDoor struct {
 	stop   context.CancelFunc
 	served chan error
 	relay  *relay.Relay
+
+	talking sync.WaitGroup
+	quiet   chan struct{} // closed when nobody talks any more
 
 	mu      sync.Mutex
 	records []store.Record
@@ -113,7 +116,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 			t.Fatalf("the config block: %v", err)
 		}
 	}
-	d := &testDoor{served: make(chan error, 1)}
+	d := &testDoor{served: make(chan error, 1), quiet: make(chan struct{})}
 	destinations := map[string]bool{}
 	for name := range s.Door.Destinations {
 		destinations[name] = true
@@ -158,6 +161,8 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 
 func (d *testDoor) close(t *testing.T) {
 	t.Helper()
+	close(d.quiet)
+	d.talking.Wait()
 	d.stop()
 	select {
 	case err := <-d.served:
@@ -190,7 +195,7 @@ func (d *testDoor) Records() ([]byte, error) {
 
 // Do implements scenario.Door:
 //
-//	door rtp ADDRESS DURATION    the caller talks: µ-law to that address
+//	door rtp ADDRESS DURATION    the caller begins to talk: µ-law to that address
 //	door drain                   the door takes no new calls and closes
 func (d *testDoor) Do(words []string) error {
 	switch {
@@ -203,7 +208,7 @@ func (d *testDoor) Do(words []string) error {
 		if err != nil {
 			return fmt.Errorf("door rtp: %w", err)
 		}
-		return talk(to, lasting)
+		return d.talk(to, lasting)
 	case len(words) == 1 && words[0] == "drain":
 		d.stop()
 		return nil
@@ -212,23 +217,29 @@ func (d *testDoor) Do(words []string) error {
 }
 
 // talk sends RTP (RFC 3550 section 5.1) with 20 ms of µ-law noise a packet, at
-// its pace.
-func talk(to netip.AddrPort, lasting time.Duration) error {
+// its pace, while the script goes on.
+func (d *testDoor) talk(to netip.AddrPort, lasting time.Duration) error {
 	c, err := net.Dial("udp", to.String())
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	noise := bytes.Repeat([]byte{0x7a, 0xfb, 0x6e, 0xf0}, 40)
-	for i := range int(lasting / (20 * time.Millisecond)) {
-		seq, ts := 4000+i, 90000+160*i
-		p := []byte{0x80, 0, byte(seq >> 8), byte(seq), byte(ts >> 24), byte(ts >> 16), byte(ts >> 8), byte(ts), 1, 2, 3, 4}
-		if _, err := c.Write(append(p, noise...)); err != nil && i == 0 {
-			return err
+	d.talking.Add(1)
+	go func() {
+		defer d.talking.Done()
+		defer c.Close()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		noise := bytes.Repeat([]byte{0x7a, 0xfb, 0x6e, 0xf0}, 40)
+		for i := range int(lasting / (20 * time.Millisecond)) {
+			seq, ts := 4000+i, 90000+160*i
+			p := []byte{0x80, 0, byte(seq >> 8), byte(seq), byte(ts >> 24), byte(ts >> 16), byte(ts >> 8), byte(ts), 1, 2, 3, 4}
+			_, _ = c.Write(append(p, noise...)) // the port may be closed already: so is the call
+			select {
+			case <-tick.C:
+			case <-d.quiet:
+				return
+			}
 		}
-		<-tick.C
-	}
+	}()
 	return nil
 }

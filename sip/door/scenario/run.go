@@ -111,6 +111,8 @@ func (r *runner) step(s step) error {
 		err = r.do(s.words)
 	case unordered:
 		return r.unordered(s)
+	case perhaps:
+		return r.perhaps(s)
 	case either:
 		return r.either(s)
 	}
@@ -216,6 +218,21 @@ func (r *runner) why(s step) error {
 		return reason
 	}
 	return errNothing
+}
+
+// perhaps plays a block if its first message comes soon.
+func (r *runner) perhaps(s step) error {
+	first := s.inner[0]
+	a := r.agents[first.who.agent]
+	if a == nil {
+		return failed(first, fmt.Errorf("there is no agent %s", first.who.agent))
+	}
+	for end := time.Now().Add(perhapsWithin); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if found, _ := a.take(first, true); found {
+			return r.play(s.inner)
+		}
+	}
+	return nil
 }
 
 // either goes the way whose first message comes.

@@ -27,7 +27,7 @@ type step struct {
 	what    what
 	words   []string      // of wait, record and door
 	within  time.Duration // how long an expectation waits, or silence lasts
-	inner   []step        // of unordered
+	inner   []step        // of unordered and perhaps
 	choices [][]step      // of either
 }
 
@@ -41,6 +41,7 @@ const (
 	record
 	door
 	unordered
+	perhaps
 	either
 )
 
@@ -69,8 +70,9 @@ type field struct {
 
 // The times that a script need not name.
 const (
-	expectWithin = 2 * time.Second
-	silentFor    = 200 * time.Millisecond
+	expectWithin  = 2 * time.Second
+	silentFor     = 200 * time.Millisecond
+	perhapsWithin = 100 * time.Millisecond
 )
 
 var methods = []string{"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "MESSAGE",
@@ -200,7 +202,7 @@ func (p *parser) step(l string) (step, error) {
 		return s, err
 	}
 	switch words[0] {
-	case "unordered", "either":
+	case "unordered", "perhaps", "either":
 		return p.block(s, words)
 	case "wait":
 		s.verb = wait
@@ -221,7 +223,7 @@ func (p *parser) step(l string) (step, error) {
 	}
 	m := partyForm.FindStringSubmatch(words[0])
 	if m == nil || len(words) < 2 {
-		return s, fmt.Errorf("%q is no step; steps are AGENT -> MESSAGE, AGENT <- MESSAGE, AGENT silent, wait, record, door, unordered, either", l)
+		return s, fmt.Errorf("%q is no step; steps are AGENT -> MESSAGE, AGENT <- MESSAGE, AGENT silent, wait, record, door, unordered, perhaps, either", l)
 	}
 	s.who = party{m[1], m[2], m[3]}
 	switch words[1] {
@@ -241,7 +243,7 @@ func (p *parser) step(l string) (step, error) {
 	return s, s.message(words[2:])
 }
 
-// block reads unordered and either.
+// block reads unordered, perhaps and either.
 func (p *parser) block(s step, words []string) (step, error) {
 	if len(words) > 1 {
 		return s, fmt.Errorf("%s stands alone on its line", words[0])
@@ -257,8 +259,11 @@ func (p *parser) block(s step, words []string) (step, error) {
 			return s, fmt.Errorf("the block %s begins with an expectation (AGENT <- MESSAGE)", words[0])
 		}
 		switch {
-		case words[0] == "unordered" && ended == "or":
+		case words[0] != "either" && ended == "or":
 			return s, fmt.Errorf("or belongs to either")
+		case words[0] == "perhaps":
+			s.verb, s.inner = perhaps, inner
+			return s, nil
 		case words[0] == "unordered":
 			for _, i := range inner {
 				if i.verb != expect {
