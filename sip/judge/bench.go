@@ -32,19 +32,20 @@ type Bench struct {
 	hops hops
 }
 
-// prepare fills in what was left to the built-in.
+// prepare fills in what was left to the built-in. The voice comes last: should
+// its model be broken, calls are judged without it.
 func (b *Bench) prepare() {
+	zone, err := b.Config.Zone()
+	if err != nil {
+		zone = time.UTC // Config.Check has told
+	}
+	b.zone = zone
 	if b.Fusion == nil {
 		b.Fusion = policy.DefaultFusion()
 	}
 	if b.Voice == nil {
 		b.Voice = voice.Default()
 	}
-	zone, err := b.Config.Zone()
-	if err != nil {
-		zone = time.UTC // Config.Check has told
-	}
-	b.zone = zone
 }
 
 // Arrival is an INVITE as it came.
