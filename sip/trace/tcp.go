@@ -12,6 +12,7 @@ const (
 	maxFlows    = 4096            // directions followed at a time
 	maxMessage  = 128 << 10       // bytes of one message
 	maxWaiting  = 256 << 10       // bytes behind a gap
+	maxStep     = 1 << 20         // sequence numbers; a longer step is no loss and no repetition
 	gapPatience = 5 * time.Second // how long a gap may stay open, capture time
 )
 
@@ -29,6 +30,8 @@ type tcpFlow struct {
 	sip     bool   // a start line was seen
 	lost    bool   // bytes are missing: look for the next start line
 	buf     []byte // in order, from the start of a message
+	scanned int    // bytes of it without the end of the header
+	need    int    // bytes of the whole message, 0 until the header is whole
 	since   time.Time
 	last    time.Time
 	waiting []tcpPiece
@@ -100,12 +103,19 @@ func (t *tcpFlows) evict() {
 // take puts a segment's bytes where they belong: to the buffer, behind a gap,
 // or nowhere if they were there before (a retransmission).
 func (f *tcpFlow) take(seq uint32, b []byte, at time.Time) {
-	if ahead := int32(seq - f.next); ahead < 0 {
-		if int(-ahead) >= len(b) {
+	ahead, behind := seq-f.next, f.next-seq
+	switch {
+	case ahead == 0:
+	case ahead > maxStep && behind > maxStep:
+		// Another connection on the same ports, whose SYN was not captured.
+		f.waiting, f.held = nil, 0
+		f.restart(seq)
+	case behind <= maxStep:
+		if behind >= uint32(len(b)) {
 			return
 		}
-		b = b[-ahead:]
-	} else if ahead > 0 {
+		b = b[behind:]
+	default:
 		if len(f.waiting) == 0 {
 			f.since = at
 		}
@@ -144,11 +154,16 @@ func (f *tcpFlow) jump() {
 			least = i
 		}
 	}
-	f.next = f.waiting[least].seq
-	f.buf = f.buf[:0]
-	f.lost = true
+	f.restart(f.waiting[least].seq)
 	f.fill()
 	f.since = f.last
+}
+
+// restart goes on at another place of the stream, in the middle of whatever
+// stands there.
+func (f *tcpFlow) restart(next uint32) {
+	f.next, f.lost = next, true
+	f.buf, f.scanned, f.need = f.buf[:0], 0, 0
 }
 
 // messages hands out the complete messages at the head of the buffer
@@ -182,24 +197,43 @@ func (f *tcpFlow) messages(at time.Time, message func(m message, at time.Time)) 
 			continue
 		}
 		f.sip, f.lost = true, false
-		m, _ := parseMessage(b)
-		end := headerEnd(b)
-		if end < 0 || end+max(m.length, 0) > len(b) {
+		size := f.size(b)
+		if size == 0 {
 			if len(b) > maxMessage { // no end in sight
 				used++
-				f.lost = true
+				f.lost, f.scanned, f.need = true, 0, 0
 				continue
 			}
 			break
 		}
-		// Without Content-Length there is no body on a stream.
-		size := end + max(m.length, 0)
-		m.raw, m.body = b[:size], b[end:size]
+		m, _ := parseMessage(b[:size])
 		message(m, at)
 		used += size
+		f.scanned, f.need = 0, 0
 	}
 	f.buf = append(f.buf[:0], f.buf[used:]...)
 	return true
+}
+
+// size returns the length of the message at the head of b, or 0 while it is
+// not there as a whole. What it has looked at it does not look at again: a
+// message may come byte by byte.
+func (f *tcpFlow) size(b []byte) int {
+	if f.need == 0 {
+		from := max(0, f.scanned-2)
+		end := headerEnd(b[from:])
+		if end < 0 {
+			f.scanned = len(b)
+			return 0
+		}
+		// Without Content-Length there is no body on a stream.
+		m, _ := parseMessage(b[:from+end])
+		f.need = from + end + max(m.length, 0)
+	}
+	if len(b) < f.need {
+		return 0
+	}
+	return f.need
 }
 
 // headerEnd returns where the body begins, or -1 while the empty line before

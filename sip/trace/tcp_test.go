@@ -83,6 +83,21 @@ func TestSynOpensFlow(t *testing.T) {
 	}
 }
 
+// TestPortsOfAnOldConnection: no SYN was captured and the numbers start elsewhere.
+func TestPortsOfAnOldConnection(t *testing.T) {
+	for _, step := range []uint32{1 << 31, 1<<31 + 5, 1<<31 - 5, ^uint32(2 << 20)} {
+		var f tcpFlows
+		var got []string
+		for i, id := range []string{"one", "two", "three"} {
+			text := sipText(id, 0)
+			got = append(got, feed(&f, uint32(i)*step, text, []part{{0, len(text), 0}})...)
+		}
+		if s := strings.Join(got, " "); s != "one two three" {
+			t.Errorf("step %#x: got %q", step, s)
+		}
+	}
+}
+
 func TestOtherTrafficLeavesNothing(t *testing.T) {
 	var f tcpFlows
 	for i := range 100 {
