@@ -17,6 +17,7 @@ import (
 	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy/callback"
+	"github.com/portero/portero/policy/campaign"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
 	"github.com/portero/portero/sip/door"
@@ -117,7 +118,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	}()
 	go func() {
 		defer wg.Done()
-		reloads(side, d, file, log)
+		reloads(side, d, bench.Campaigns, file, log)
 	}()
 	err = d.Serve(serving)
 	done()
@@ -131,7 +132,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 
 // reloads reads the configuration anew at each SIGHUP and puts its rules, lists
 // and judgement in place. What does not compile is said and changes nothing.
-func reloads(ctx context.Context, d *door.Door, file string, log *zap.Logger) {
+func reloads(ctx context.Context, d *door.Door, campaigns *campaign.Index, file string, log *zap.Logger) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -151,6 +152,7 @@ func reloads(ctx context.Context, d *door.Door, file string, log *zap.Logger) {
 			log.Error("reload: the rules are not good, the old ones stay", zap.String("file", file), zap.Error(err))
 			continue
 		}
+		b.Campaigns = campaigns // what was heard stays known
 		d.Reload(b)
 		log.Info("reload: rules, lists, mode and judgement are new; other keys need a restart", zap.String("file", file))
 	}

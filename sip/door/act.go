@@ -27,9 +27,13 @@ func (c *call) came(to string) {
 	}
 }
 
+// agents is where calls go by default: the destination whose calls count as
+// busy agents, and the refuge when anything of Portero's own fails.
+func (c *call) agents() string { return c.bench.Rules.Destination() }
+
 // toAgents is the call's way when nobody decides otherwise.
 func (c *call) toAgents(stage policy.Stage, rule, reason string) policy.Decision {
-	return policy.Decision{At: time.Now(), Stage: stage, Rule: rule, Action: policy.ToAgents, Destination: c.d.agents, Reason: reason}
+	return policy.Decision{At: time.Now(), Stage: stage, Rule: rule, Action: policy.ToAgents, Destination: c.agents(), Reason: reason}
 }
 
 // carryOut acts on the decision of an arrival.
@@ -38,11 +42,14 @@ func (c *call) carryOut(d policy.Decision) {
 	c.note(d, enforced)
 	c.plan = d
 	if !enforced {
-		c.goTo(c.d.agents)
+		c.goTo(c.agents())
 		return
 	}
 	c.act(d)
 }
+
+// screenSpare lets the judge's own tick at the end of a screening come first.
+const screenSpare = 2 * time.Second
 
 // act does what a decision orders, wherever the call is.
 func (c *call) act(d policy.Decision) {
@@ -50,13 +57,13 @@ func (c *call) act(d policy.Decision) {
 	case policy.ToCallback:
 		c.startTalk(dialogue.NewOffer())
 	case policy.ToScreen:
-		c.startTalk(dialogue.NewScreen(c.bench.Config.ScreenFor))
+		c.startTalk(dialogue.NewScreen(c.bench.Config.ScreenFor + screenSpare))
 	case policy.Reject:
 		c.turnAway(d)
 	default:
 		dest := d.Destination
 		if dest == "" {
-			dest = c.d.agents
+			dest = c.agents()
 		}
 		c.goTo(dest)
 	}
@@ -118,7 +125,7 @@ func (c *call) goTo(dest string) {
 	l, err := c.dial(dest)
 	if err != nil {
 		c.log.Error("a destination cannot be called", zap.String("destination", dest), zap.Error(err))
-		if dest != c.d.agents && c.far == nil {
+		if dest != c.agents() && c.far == nil {
 			c.failOpen(policy.ReasonDestinationDown, err.Error())
 			return
 		}
@@ -154,7 +161,7 @@ func (c *call) failOpen(reason, why string) {
 	d := c.toAgents(stage, "fail-open", reason)
 	c.note(d, true)
 	c.plan = d
-	c.goTo(c.d.agents)
+	c.goTo(c.agents())
 }
 
 // noPlace ends a call that nowhere would take.

@@ -35,9 +35,6 @@ type Config struct {
 	// Strangers says what an address that is neither trunk nor PBX gets: drop
 	// (nothing, the default) or refuse (403).
 	Strangers string `yaml:"strangers"`
-	// Agents names the destination whose calls count as busy agents, and that
-	// calls go to when anything of Portero's own fails. Default: agents.
-	Agents string `yaml:"agents"`
 	// MaxCalls is how many calls the door holds; more get 503 with Retry-After.
 	// Default: 2000.
 	MaxCalls int `yaml:"max_calls"`
@@ -89,7 +86,6 @@ func Defaults() Config {
 		Listen:        []string{"udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"},
 		Strangers:     "drop",
 		Proxy:         "agents",
-		Agents:        "agents",
 		CallbackVia:   "agents",
 		MaxCalls:      2000,
 		MaxMessage:    maxMessage,
@@ -130,7 +126,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		}
 	}
 	if len(c.Destinations) == 0 {
-		fault("destinations", "no destination; at least %q is needed", c.Agents)
+		fault("destinations", "no destination; at least the one of default_destination is needed")
 	}
 	for name, d := range c.Destinations {
 		if _, err := parseTarget(d.URI); err != nil {
@@ -142,7 +138,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(fmt.Sprintf("pbx[%d]", i), "%v", err)
 		}
 	}
-	for _, r := range []struct{ path, name string }{{"proxy", c.Proxy}, {"agents", c.Agents}, {"callback_via", c.CallbackVia}} {
+	for _, r := range []struct{ path, name string }{{"proxy", c.Proxy}, {"callback_via", c.CallbackVia}} {
 		if _, ok := c.Destinations[r.name]; !ok && len(c.Destinations) > 0 {
 			fault(r.path, "%q is not a destination; allowed: %s", r.name, strings.Join(c.DestinationNames(), ", "))
 		}

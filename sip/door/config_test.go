@@ -29,7 +29,7 @@ func TestConfigFaults(t *testing.T) {
 		{"trunk twice", func(c *Config) { c.Trunks = append(c.Trunks, c.Trunks[0]) }, `trunks[1].name: trunk "carrier" is there twice`},
 		{"destination", func(c *Config) { c.Destinations["bots"] = Destination{URI: "tel:123"} }, `destinations.bots.uri: "tel:123" is not a SIP URI like sip:192.0.2.10:5060;transport=udp`},
 		{"destination's transport", func(c *Config) { c.Destinations["bots"] = Destination{URI: "sip:a@b;transport=ws"} }, `destinations.bots.uri: "sip:a@b;transport=ws": transport "ws" is not known; allowed: udp, tcp`},
-		{"agents missing", func(c *Config) { c.Agents = "people" }, `agents: "people" is not a destination; allowed: agents, bots`},
+		{"proxy missing", func(c *Config) { c.Proxy = "people" }, `proxy: "people" is not a destination; allowed: agents, bots`},
 		{"strangers", func(c *Config) { c.Strangers = "ban" }, `strangers: "ban" is not known; allowed: drop, refuse`},
 		{"caller id", func(c *Config) { c.CallerID = "600" }, `caller_id: "600" is not a SIP URI with a user, like sip:+15550100@192.0.2.1`},
 		{"calls", func(c *Config) { c.MaxCalls = 0 }, `max_calls: 0 is too small; allowed: 1 and more`},

@@ -42,7 +42,7 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 	c := d.newCall(callID, d.log.With(zap.String("call_id", callID), zap.Int64("promise", p.ID)))
 	dest := p.Destination
 	if dest == "" {
-		dest = d.agents
+		dest = c.agents()
 	}
 	c.promise = &promise{id: strconv.FormatInt(p.ID, 10), destination: dest, result: make(chan callback.Result, 1)}
 	if code, reason := d.admit(c, ""); code != 0 {

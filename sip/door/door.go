@@ -61,7 +61,6 @@ type Door struct {
 	trunks  []trunk
 	pbx     []netip.Prefix
 	targets map[string]target
-	agents  string
 
 	ua     *sipgo.UserAgent
 	srv    *sipgo.Server
@@ -105,7 +104,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		deps.Records = func(store.Record) {}
 	}
 	d := &Door{
-		cfg: cfg, log: deps.Log, deps: deps, agents: cfg.Agents,
+		cfg: cfg, log: deps.Log, deps: deps,
 		targets:  map[string]target{},
 		calls:    map[string]*call{},
 		dialogs:  map[string]*leg{},

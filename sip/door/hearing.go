@@ -169,7 +169,10 @@ func (h *hearing) key(d codec.Digit) {
 func (h *hearing) guard(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			h.judged = nil
+			if j := h.judged; j != nil {
+				h.judged = nil
+				j.Abandon()
+			}
 			h.c.d.deps.Metrics.Panicked()
 			h.c.log.Error("the analysis of this call failed and was given up", zap.Any("panic", r), zap.Stack("stack"))
 			c := h.c
@@ -260,7 +263,10 @@ func (c *call) judge() (d policy.Decision) {
 		return d
 	}
 	c.judged = j
-	if f := j.Facts(); f.From != "" || f.Anonymous {
+	switch f := j.Facts(); {
+	case f.Anonymous: // who asked to be withheld is not written down
+		c.rec.From = ""
+	case f.From != "":
 		c.rec.From = f.From
 	}
 	return d

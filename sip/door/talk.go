@@ -180,7 +180,7 @@ func (c *call) perform(t *talk, a dialogue.Action) {
 		c.overTo(func() { c.failOpen(a.Reason, "the dialogue passed the call on") })
 	case dialogue.Join:
 		c.came("confirmed")
-		dest := c.d.agents
+		dest := c.agents()
 		if c.promise != nil {
 			dest = c.promise.destination
 		}
