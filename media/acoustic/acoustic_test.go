@@ -61,12 +61,12 @@ func errors(a, b []uint32) (float64, int) {
 }
 
 func TestFrameLengthDoesNotMatter(t *testing.T) {
-	pcm := babble(1, 6)
+	pcm := babble(1, 2.5)
 	want := printOf(pcm, 160)
-	if len(want) != 3*blockHops {
-		t.Fatalf("%d words from 6 s, want %d", len(want), 3*blockHops)
+	if len(want) != blockHops {
+		t.Fatalf("%d words from 2.5 s, want %d", len(want), blockHops)
 	}
-	for _, frame := range []int{1, 80, 240, 4096, len(pcm)} {
+	for _, frame := range []int{1, 240, len(pcm)} {
 		if got := printOf(pcm, frame); !slices.Equal(got, want) {
 			t.Errorf("frames of %d give another print", frame)
 		}
@@ -75,7 +75,7 @@ func TestFrameLengthDoesNotMatter(t *testing.T) {
 
 func TestRobust(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	pcm := babble(1, 10)
+	pcm := babble(1, 6)
 	want := printOf(codec.Companded(slices.Clone(pcm), codec.MuLaw), 160)
 	scaled := func(g, noise float64) []int16 {
 		out := make([]int16, len(pcm))
@@ -95,11 +95,11 @@ func TestRobust(t *testing.T) {
 		{"half a hop later", append(make([]int16, hop/2), pcm...), 0.10},
 	} {
 		got, n := errors(want, printOf(c.pcm, 160))
-		if got > c.most || n < 200 {
+		if got > c.most || n < 120 {
 			t.Errorf("%s: %.3f of the bits differ in %d words, want at most %.2f", c.name, got, n, c.most)
 		}
 	}
-	if got, n := errors(want, printOf(babble(2, 10), 160)); got < 0.42 || n < 200 {
+	if got, n := errors(want, printOf(babble(2, 6), 160)); got < 0.42 || n < 120 {
 		t.Errorf("another passage: %.3f of the bits differ in %d words", got, n)
 	}
 }
@@ -112,19 +112,19 @@ func TestNoSpeechNoWords(t *testing.T) {
 		"hiss":    func(int) float64 { return 800 * r.NormFloat64() },
 		"tone":    func(i int) float64 { return 8000 * math.Sin(float64(i)) },
 		"ringback": func(i int) float64 {
-			if i/codec.Rate%6 >= 2 {
+			if i/codec.Rate%3 >= 2 {
 				return 0
 			}
 			return 5000*math.Sin(2*math.Pi*440*float64(i)/codec.Rate) + 5000*math.Sin(2*math.Pi*480*float64(i)/codec.Rate)
 		},
 		"faint": func(i int) float64 { return 4 * r.NormFloat64() * float64(i/800%2) },
 	} {
-		pcm := make([]int16, 12*codec.Rate)
+		pcm := make([]int16, 6*codec.Rate)
 		for i := range pcm {
 			pcm[i] = int16(sample(i))
 		}
 		p := printOf(pcm, 160)
-		if len(p) != 6*blockHops {
+		if len(p) != 3*blockHops {
 			t.Errorf("%s: %d words", name, len(p))
 		}
 		for _, w := range p {
@@ -138,7 +138,7 @@ func TestNoSpeechNoWords(t *testing.T) {
 
 // Lost packets must not move what follows.
 func TestGap(t *testing.T) {
-	pcm := babble(3, 8)
+	pcm := babble(3, 6)
 	want := printOf(pcm, 160)
 	o := New()
 	for i := 0; i < len(pcm); i += 160 {
@@ -161,12 +161,12 @@ func TestGap(t *testing.T) {
 }
 
 func TestPrintDoesNotChange(t *testing.T) {
-	pcm := babble(4, 10)
+	pcm := babble(4, 4.5)
 	o := New()
-	o.Frame(pcm[:5*codec.Rate])
+	o.Frame(pcm[:5*codec.Rate/2])
 	early := o.Print()
 	kept := slices.Clone(early)
-	o.Frame(pcm[5*codec.Rate:])
+	o.Frame(pcm[5*codec.Rate/2:])
 	if !slices.Equal(early, kept) || !slices.Equal(o.Print()[:len(kept)], kept) {
 		t.Error("words given earlier have changed")
 	}

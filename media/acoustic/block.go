@@ -25,6 +25,7 @@ const (
 // measure is what one window adds to its block.
 type measure struct {
 	level    float64 // dBFS of the newest hop
+	power    float64 // the same as a power, 1 for full scale
 	loudness float64 // power of the whole window in the bands
 	flux     float64
 	tonality float64
@@ -45,7 +46,7 @@ func (b *block) add(m measure) bool {
 	b.loudest = max(b.loudest, m.loudness)
 	b.level += m.level
 	b.levels += m.level * m.level
-	b.power += math.Pow(10, m.level/10)
+	b.power += m.power
 	b.flux += m.flux
 	b.tonality += m.tonality
 	b.n++

@@ -10,8 +10,9 @@ type fft struct {
 }
 
 var (
-	window               [size]float32 // Hann
-	twiddleRe, twiddleIm [size / 2]float32
+	window               [size]float32     // Hann
+	twiddleRe, twiddleIm [size / 2]float32 // of the split into even and odd
+	stageRe, stageIm     [size / 2]float32 // of the stage that joins halves of h: h … 2h-1
 	reversed             [size / 2]uint16
 )
 
@@ -22,6 +23,12 @@ func init() {
 	for i := range twiddleRe {
 		s, c := math.Sincos(-2 * math.Pi * float64(i) / size)
 		twiddleRe[i], twiddleIm[i] = float32(c), float32(s)
+	}
+	for half := 1; half < size/2; half *= 2 {
+		for j := range half {
+			s, c := math.Sincos(-math.Pi * float64(j) / float64(half))
+			stageRe[half+j], stageIm[half+j] = float32(c), float32(s)
+		}
 	}
 	for i := range reversed {
 		r := 0
@@ -35,16 +42,25 @@ func init() {
 // power writes |X(k)|² for k = 0 … size/2-1 of what load left.
 func (f *fft) power(out *[size / 2]float32) {
 	const n = size / 2
-	for half := 1; half < n; half *= 2 {
-		step := n / half // twiddle index step in the table of size entries: size/(2*half)
+	// The first two stages need no multiplication: their factors are 1 and -i.
+	for k := 0; k < n; k += 4 {
+		re, im := (*[4]float32)(f.re[k:]), (*[4]float32)(f.im[k:])
+		ar, ai, br, bi := re[0]+re[1], im[0]+im[1], re[0]-re[1], im[0]-im[1]
+		cr, ci, dr, di := re[2]+re[3], im[2]+im[3], re[2]-re[3], im[2]-im[3]
+		re[0], im[0], re[2], im[2] = ar+cr, ai+ci, ar-cr, ai-ci
+		re[1], im[1], re[3], im[3] = br+di, bi-dr, br-di, bi+dr
+	}
+	for half := 4; half < n; half *= 2 {
+		// Slices of one length spare the bounds checks of the inner loop.
+		wr, wi := stageRe[half:2*half], stageIm[half:2*half]
 		for start := 0; start < n; start += 2 * half {
-			for j, t := start, 0; j < start+half; j, t = j+1, t+step {
-				wr, wi := twiddleRe[t], twiddleIm[t]
-				k := j + half
-				xr := f.re[k]*wr - f.im[k]*wi
-				xi := f.re[k]*wi + f.im[k]*wr
-				f.re[k], f.im[k] = f.re[j]-xr, f.im[j]-xi
-				f.re[j], f.im[j] = f.re[j]+xr, f.im[j]+xi
+			ar, ai := f.re[start:][:half:half], f.im[start:][:half:half]
+			br, bi := f.re[start+half:][:half:half], f.im[start+half:][:half:half]
+			for j := range ar {
+				xr := br[j]*wr[j] - bi[j]*wi[j]
+				xi := br[j]*wi[j] + bi[j]*wr[j]
+				br[j], bi[j] = ar[j]-xr, ai[j]-xi
+				ar[j], ai[j] = ar[j]+xr, ai[j]+xi
 			}
 		}
 	}

@@ -106,10 +106,10 @@ func (o *Observer) endHop() {
 	if len(o.words) == MaxWords {
 		return
 	}
-	level := 10 * math.Log10(o.energy/(hop*32768*32768)+1e-9) // dBFS, -90 at least
 	now := &o.history[o.hops%(span+1)]
 	var m measure
-	m.level = level
+	m.power = o.energy/(hop*32768*32768) + 1e-9
+	m.level = 10 * math.Log10(m.power) // −90 at least
 	if o.zeros < size {
 		o.fft.load(&o.ring, o.next)
 		o.fft.power(&o.spectrum)

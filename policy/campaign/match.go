@@ -18,7 +18,7 @@ type Match struct {
 // not keep the print itself: see Add. A call is never matched with itself.
 //
 // It looks up each word and its 32 neighbours at one flipped bit, and costs
-// about 2 µs a word: ask when there is something new, not at every frame.
+// less than 1 µs a word: ask when there is something new, not at every frame.
 func (x *Index) Match(id, from string, print []uint32, at time.Time) Match {
 	if len(print) > maxWords {
 		print = print[:maxWords]
