@@ -159,9 +159,6 @@ func (a *agent) receiveRequest(m *message) error {
 	default:
 		d.branches[branch] = m
 		d.peerSeq[parameter(m.get("To"), "tag")] = m.seq()
-		if own := parameter(m.get("To"), "tag"); own == "" {
-			d.peerSeq[d.tag] = m.seq()
-		}
 	}
 	d.learn(m)
 	a.fresh = append(a.fresh, &arrival{m, d})
@@ -169,7 +166,7 @@ func (a *agent) receiveRequest(m *message) error {
 }
 
 func (a *agent) write(b []byte) {
-	_, _ = a.conn.WriteTo(b, net.UDPAddrFromAddrPort(a.door)) // the network in memory loses nothing
+	_, _ = a.conn.WriteTo(b, netUDP(a.door)) // the network in memory loses nothing
 }
 
 // send sends the message of a step.

@@ -243,6 +243,9 @@ func (b *builder) finish(d *dialog, fork string, w what, m *message) *message {
 			delete(values, f.name)
 		}
 	}
+	if m.body != "" && !m.has("Content-Type") {
+		m.add("Content-Type", "text/plain")
+	}
 	return m
 }
 

@@ -101,7 +101,7 @@ func (d *dialog) lintInDialog(m *message) error {
 	if m.method() == "ACK" || m.method() == "CANCEL" {
 		return nil
 	}
-	if last, ok := d.peerSeq[own]; ok && m.seq() <= last {
+	if last := max(d.peerSeq[own], d.peerSeq[""]); m.seq() <= last { // "": that of the call's first request
 		return fmt.Errorf("the CSeq %d does not rise above %d (section 12.2.1.1)", m.seq(), last)
 	}
 	return nil

@@ -159,3 +159,6 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 }
 
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// netUDP is an address as net writes it.
+func netUDP(a netip.AddrPort) net.Addr { return net.UDPAddrFromAddrPort(a) }

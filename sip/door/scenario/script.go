@@ -14,7 +14,10 @@ import (
 type Script struct {
 	File   string // where it was read from
 	Config string // the text of its config block
-	steps  []step
+	// Pending says why a door is known not to do what the script says; empty
+	// for nearly all. Such a script is played, and must fail.
+	Pending string
+	steps   []step
 }
 
 // A step is one line of a script, or one block.
@@ -97,6 +100,7 @@ func Read(file string) (*Script, error) {
 func Parse(file, text string) (*Script, error) {
 	p := parser{lines: strings.Split(text, "\n")}
 	s := &Script{File: file}
+	s.Pending = p.pending()
 	var err error
 	if s.Config, err = p.config(); err == nil {
 		s.steps, _, err = p.steps()
@@ -128,7 +132,17 @@ func (p *parser) next() (string, bool) {
 	return "", false
 }
 
-// config reads the block that may stand first.
+// pending reads the line that may stand before everything else.
+func (p *parser) pending() string {
+	l, _ := p.next()
+	if why, ok := strings.CutPrefix(l, "pending "); ok {
+		return strings.TrimSpace(why)
+	}
+	p.number = 0
+	return ""
+}
+
+// config reads the block that may stand next.
 func (p *parser) config() (string, error) {
 	l, ok := p.next()
 	if !ok || l != "config" {
