@@ -32,7 +32,6 @@ type film struct {
 	w     *pcapgo.Writer
 	now   time.Time
 	count int
-	ipID  uint16
 }
 
 func newFilm(t testing.TB) *film {
