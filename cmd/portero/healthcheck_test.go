@@ -16,7 +16,7 @@ func TestHealthcheck(t *testing.T) {
 		want string // part of the error; empty for none
 	}{
 		"well":     {func(http.ResponseWriter, *http.Request) {}, ""},
-		"draining": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "draining: 3 calls", 503) }, "503 Service Unavailable: draining: 3 calls"},
+		"draining": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "draining: 3 calls", http.StatusServiceUnavailable) }, "503 Service Unavailable: draining: 3 calls"},
 		"no path":  {http.NotFound, "404"},
 		"silent":   {func(http.ResponseWriter, *http.Request) { <-hang }, "no answer from the console"},
 	} {
