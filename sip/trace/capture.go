@@ -144,19 +144,29 @@ func openClassic(r io.Reader, order binary.ByteOrder, unit time.Duration, record
 
 // openNg reads pcapng (draft-ietf-opsawg-pcapng) with any mix of interfaces.
 func openNg(r io.Reader) (*Capture, error) {
-	count := &counter{r: r}
-	ng, err := pcapgo.NewNgReader(count, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
+	in := &blocks{r: r}
+	why := func(err error) error {
+		switch {
+		case in.err != nil && in.err != io.EOF:
+			return in.err
+		case err == io.EOF || err == io.ErrUnexpectedEOF:
+			// The blocks are whole, so what is inside one asks for too much.
+			return errors.New("a block holds less than it says; the file is damaged from here")
+		}
+		return err
+	}
+	ng, err := pcapgo.NewNgReader(in, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
 	if err != nil {
-		return nil, fmt.Errorf("the section header of a pcapng file: %w", unexpected(err))
+		return nil, fmt.Errorf("the section header of a pcapng file: %w", why(err))
 	}
 	c := &Capture{}
 	c.next = func() (Packet, error) {
 		data, ci, err := readNg(ng)
-		if err == io.EOF {
+		if err == io.EOF && in.err == io.EOF {
 			return Packet{}, io.EOF
 		}
 		if err != nil {
-			return Packet{}, fmt.Errorf("packet %d, before byte %d: %w", c.n+1, count.n, unexpected(err))
+			return Packet{}, fmt.Errorf("packet %d, %w", c.n+1, why(err))
 		}
 		link, _ := ci.AncillaryData[0].(layers.LinkType)
 		return Packet{At: ci.Timestamp, Link: link, Data: data}, nil
@@ -183,16 +193,4 @@ func unexpected(err error) error {
 		return ErrCut
 	}
 	return err
-}
-
-// counter counts what was read, for messages.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
 }

@@ -148,6 +148,9 @@ func TestUnreadable(t *testing.T) {
 		{"record too long", "packet 2, byte 43", huge, 1, false},
 		{"pcapng cut", "packet 2", ng[:len(ng)-9], 1, true},
 		{"pcapng header cut", "section header", ng[:10], 0, true},
+		{"pcapng block length", "block at byte", flip(ng, len(ng)-36), 1, false},
+		{"pcapng inner length", "packet 2, a block holds less than it says", flip(ng, len(ng)-19), 1, false},
+		{"pcapng byte order", "byte-order magic", flip(ng, 8), 0, false},
 		{"not gzip inside", "begins with", gzipped(t, "plain text"), 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -160,6 +163,13 @@ func TestUnreadable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// flip changes one byte of a file.
+func flip(file []byte, at int) []byte {
+	out := bytes.Clone(file)
+	out[at] ^= 0x55
+	return out
 }
 
 func gzipped(t testing.TB, s string) []byte {

@@ -144,8 +144,8 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// BenchmarkRead reads a capture of 200 calls with 40,000 RTP packets, without a
-// judge.
+// BenchmarkRead reads a capture of 200 calls with 40,000 RTP packets, half of
+// them the callers', without and with a judge.
 func BenchmarkRead(b *testing.B) {
 	f := newFilm(b)
 	for i := range 200 {
@@ -156,14 +156,25 @@ func BenchmarkRead(b *testing.B) {
 		s.say("!BYE", "200")
 	}
 	file := f.buf.Bytes()
-	b.SetBytes(int64(len(file)))
-	b.ReportAllocs()
-	for b.Loop() {
-		sum, err := Read(bytes.NewReader(file), Options{}, func(*Call) {})
-		if err != nil || sum.Packets != f.count {
-			b.Fatal(sum, err)
-		}
+	set, err := rules.Compile(rules.Defaults(), nil)
+	if err != nil {
+		b.Fatal(err)
 	}
-	b.ReportMetric(float64(f.count)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
-	b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/float64(f.count), "ns/packet")
+	for _, c := range []struct {
+		name  string
+		bench *judge.Bench
+	}{{"read", nil}, {"judged", &judge.Bench{Rules: set, Config: judge.Defaults()}}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(file)))
+			b.ReportAllocs()
+			for b.Loop() {
+				sum, err := Read(bytes.NewReader(file), Options{Bench: c.bench}, func(*Call) {})
+				if err != nil || sum.Packets != f.count {
+					b.Fatal(sum, err)
+				}
+			}
+			b.ReportMetric(float64(f.count)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/float64(f.count), "ns/packet")
+		})
+	}
 }
