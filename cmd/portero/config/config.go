@@ -10,6 +10,7 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -135,11 +136,28 @@ func checkFile(fault func(path, format string, args ...any), path, name string, 
 	if name == "" {
 		return
 	}
-	b, err := os.ReadFile(name)
-	if err == nil {
-		err = read(bytes.NewReader(b))
-	}
-	if err != nil {
+	if err := readFile(name, read); err != nil {
 		fault(path, "%v; allowed: a file of that kind, or no key for the built-in one", err)
 	}
+}
+
+// maxFile bounds the files that a configuration names, bytes.
+const maxFile = 16 << 20
+
+// readFile opens a plain file, and no device or pipe: those may never end.
+func readFile(name string, read func(io.Reader) error) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no plain file", name)
+	case info.Size() > maxFile:
+		return fmt.Errorf("%s is larger than %d bytes", name, maxFile)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return read(bytes.NewReader(b))
 }
