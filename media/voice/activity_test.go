@@ -6,39 +6,47 @@ import (
 	"testing"
 )
 
-// talk is a voice made by rule: pulses through three resonators whose centres
-// and pitch wander, in syllables, with a pause every few. Good enough to speak
+// talk is a voice made by rule: pulses through three resonators whose centres,
+// strengths and pitch wander, in syllables, every other beginning with a hiss as of an s,
+// with a pause every few. Good enough to speak
 // of levels and times; not of who speaks.
 func talk(seconds float64, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	n := int(seconds * rate)
 	x := make([]float64, n)
 	var y [3][2]float64
-	phase, pitch := 0.0, 120.0
+	phase, pitch, last := 0.0, 120.0, 0.0
+	strengths := [3]float64{1, 1, 1}
 	centres, aims := [3]float64{500, 1500, 2500}, [3]float64{500, 1500, 2500}
 	for i := range x {
 		syllable := float64(i%1600) / 1600 // 200 ms
 		if i%1600 == 0 {
 			aims = [3]float64{300 + 500*rng.Float64(), 900 + 1200*rng.Float64(), 2300 + 500*rng.Float64()}
+			strengths = [3]float64{1, rng.Float64() * rng.Float64(), 0.5 * rng.Float64() * rng.Float64()}
 			pitch = 90 + 60*rng.Float64()
 		}
 		if i/1600%8 == 7 { // a pause of 200 ms and its neighbours' edges
 			continue
 		}
-		in := 0.01 * rng.NormFloat64()
+		in := 0.08 * rng.NormFloat64()
+		pitch *= 1 + 0.002*rng.NormFloat64()
 		if phase += pitch / rate; phase >= 1 {
 			phase--
 			in++
 		}
-		v := in
+		v := 0.0
 		for k := range y {
-			centres[k] += 0.002 * (aims[k] - centres[k])
+			centres[k] += 0.004 * (aims[k] - centres[k])
 			r := math.Exp(-math.Pi * 90 / rate)
-			s := (1-r)*v + 2*r*math.Cos(2*math.Pi*centres[k]/rate)*y[k][0] - r*r*y[k][1]
-			y[k][1], y[k][0] = y[k][0], s
-			v = s
+			y[k][1], y[k][0] = y[k][0], in+2*r*math.Cos(2*math.Pi*centres[k]/rate)*y[k][0]-r*r*y[k][1]
+			v += strengths[k] * y[k][0]
 		}
+		hiss := rng.NormFloat64()
 		x[i] = v * math.Sin(math.Pi*syllable)
+		if i/1600%2 == 0 && syllable < 0.3 {
+			x[i] = 0.3 * (hiss - last) * math.Sin(math.Pi*syllable/0.3)
+		}
+		last = hiss
 	}
 	return x
 }

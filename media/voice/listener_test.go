@@ -48,6 +48,12 @@ func TestScoreIsSteady(t *testing.T) {
 }
 
 func TestAbstains(t *testing.T) {
+	busy := silence(10)
+	for i := range busy {
+		if i/4000%2 == 0 {
+			busy[i] = math.Sin(2*math.Pi*480*float64(i)/rate) + math.Sin(2*math.Pi*620*float64(i)/rate)
+		}
+	}
 	for _, c := range []struct {
 		name string
 		pcm  []int16
@@ -56,7 +62,8 @@ func TestAbstains(t *testing.T) {
 		{"nothing", nil, "0.0 s of speech"},
 		{"silence", make([]int16, 5*rate), "0.0 s of speech"},
 		{"a word", atLevel(append(talk(1, 1), silence(1)...), -26, -70, 0), "at least 1.5 s"},
-		{"noise", atLevel(append(silence(1), append(talk(8, 1), silence(1)...)...), -26, -36, 0), "above the noise"},
+		{"busy tone", atLevel(busy, -20, -80, 0), "tones or noise"},
+		{"noise", atLevel(append(silence(1), append(talk(8, 1), silence(1)...)...), -26, -32, 0), "above the noise"},
 	} {
 		l := NewListener(Default())
 		l.Frame(c.pcm)

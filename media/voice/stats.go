@@ -130,6 +130,16 @@ func (h *histogram) quantile(q float64) float64 {
 	return 0
 }
 
+// timbre is how much the spectrum's shape varies: the root of the summed
+// variances of C1 … C5.
+func (s *statistics) timbre() float64 {
+	v := 0.0
+	for k := 1; k <= 5; k++ {
+		v += s.static[k].variance()
+	}
+	return math.Sqrt(v)
+}
+
 // featureNames are the names of features, in order. A model carries the names
 // it was made for.
 var featureNames = func() []string {
