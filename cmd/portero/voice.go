@@ -134,6 +134,16 @@ type corpusFlags struct {
 	Manifest []string `required:"" type:"existingfile" placeholder:"CSV" help:"Recordings, repeatable: CSV with the columns path (beside the manifest), label (human or synthetic), source, generator_or_speaker, and kind if known."`
 	Noise    string   `type:"existingfile" placeholder:"CSV" help:"Noise to mix in: CSV with the columns path and kind; of music and tones nothing is taken."`
 	Seed     uint64   `default:"1" help:"Seed of everything drawn."`
+	Rounds   int      `placeholder:"N" help:"Trees to grow, instead of as many as the built-in model has."`
+}
+
+func (c *corpusFlags) options() training.Options {
+	o := training.Defaults()
+	o.Seed = c.Seed
+	if c.Rounds > 0 {
+		o.Rounds = c.Rounds
+	}
+	return o
 }
 
 func (c *corpusFlags) read() ([]training.Clip, [][]int16, error) {
@@ -237,8 +247,7 @@ func (c *voiceTrainCmd) Run(p printer) error {
 	if err != nil {
 		return err
 	}
-	o := training.Defaults()
-	o.Seed = c.Seed
+	o := c.options()
 	say := progress(p.Err())
 	say("%d clips, %d noises read", len(clips), len(noises))
 	rows := training.Rows(clips, noises, o.Copies, o.Seed)
@@ -277,8 +286,7 @@ func (c *voiceEvalCmd) Run(p printer) error {
 	if err != nil {
 		return err
 	}
-	o := training.Defaults()
-	o.Seed = c.Seed
+	o := c.options()
 	rows := training.Rows(clips, noises, o.Copies, o.Seed)
 	raw := make([]float64, len(rows))
 	cal := m.Cal

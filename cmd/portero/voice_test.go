@@ -139,11 +139,11 @@ func TestVoiceTrainAndEval(t *testing.T) {
 	model := filepath.Join(dir, "model.json")
 	var out, errs bytes.Buffer
 	p := output{&out, &errs}
-	if err := (&voiceTrainCmd{corpusFlags: corpusFlags{Manifest: []string{csv}, Seed: 1}, Out: model}).Run(p); err != nil {
+	if err := (&voiceTrainCmd{corpusFlags: corpusFlags{Manifest: []string{csv}, Seed: 1, Rounds: 15}, Out: model}).Run(p); err != nil {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := (&voiceEvalCmd{corpusFlags: corpusFlags{Manifest: []string{csv}, Seed: 1}, Model: model}).Run(p); err != nil {
+	if err := (&voiceEvalCmd{corpusFlags: corpusFlags{Manifest: []string{csv}, Seed: 1, Rounds: 15}, Model: model}).Run(p); err != nil {
 		t.Fatal(err)
 	}
 	if s := out.String(); !strings.Contains(s, "whole clip                  16     16     0.0  1.000") {
