@@ -23,7 +23,6 @@ type promise struct {
 	destination string
 	result      chan callback.Result // takes one
 	told        bool
-	confirmed   bool
 }
 
 // confirmPatience is how long a person who was called back has for the key
