@@ -23,7 +23,8 @@ func lint(m *message) error {
 	if parameter(m.get("From"), "tag") == "" {
 		return fmt.Errorf("the From has no tag (section 8.1.1.3)")
 	}
-	if n, err := strconv.Atoi(m.get("Content-Length")); err != nil || n != len(m.body) {
+	// Without one a datagram's body goes to its end.
+	if n, err := strconv.Atoi(m.get("Content-Length")); m.has("Content-Length") && (err != nil || n != len(m.body)) {
 		return fmt.Errorf("the Content-Length is %q, the body has %d bytes (section 20.14)", m.get("Content-Length"), len(m.body))
 	}
 	if m.body != "" && m.get("Content-Type") == "" {
