@@ -26,6 +26,18 @@ The doctor will see you after lunch. Until then please drink plenty of water and
 There was a long queue at the bank this morning, so I gave up. Is it possible to do this over the telephone?
 The weather tomorrow will be mild with some rain in the west. Temperatures reach eighteen degrees in the afternoon.
 I have been a customer for eleven years and nothing like this has ever happened. Who can I speak to about it?
+I lost my card on the train yesterday evening. Could you block it, please, and send a new one to my home?
+The museum opens at ten and the tour begins half an hour later. Children under twelve do not have to pay.
+We ordered two chairs and a table, but only the table was delivered. The driver did not know anything about it.
+My flight was cancelled because of fog, so I need a room for one more night. Breakfast is not necessary.
+There is a strange noise from the engine whenever I go faster than fifty. Do you have time to look at it on Friday?
+The plumber rang the bell at noon, but nobody was at home. He left a note and will try again next week.
+Please hold the line while I look for the contract. It must be in one of these blue folders on the shelf.
+You can reach our office on weekdays between nine and five. Outside these hours leave a message after the tone.
+Her train arrives on platform seven, not on platform two. We should hurry, it is quite a long way to walk.
+The price includes delivery and fitting, and you have two years of guarantee. Payment is due within thirty days.
+Could I speak to somebody about the noise from the building site? It starts before seven and goes on all day long.
+My grandmother used to make this soup with beans and a little vinegar. I never managed to get it quite right.
 Turn left after the bridge and follow the river for about a mile. You will see an old mill with a red roof.
 TEXT
 }

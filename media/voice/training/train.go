@@ -25,7 +25,7 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		Seed: 1, Folds: 8, Copies: 4,
-		Boosting:    Boosting{Rounds: 650, Depth: 4, Rate: 0.06, Leaf: 10, Ridge: 5, Rows: 0.5, Features: 0.2},
+		Boosting:    Boosting{Rounds: 400, Depth: 4, Rate: 0.06, Leaf: 10, Ridge: 5, Rows: 0.5, Features: 0.2},
 		LinearRidge: 300,
 		Blend:       0.7,
 	}
