@@ -53,6 +53,7 @@ type call struct {
 	promisedID int64           // a promise stored in this call
 	answeredAt time.Time       // the caller's leg got its 2xx
 	ending     bool
+	farewell   *sipmsg.Request // the BYE or CANCEL that ends the call
 	rec        store.Record
 	written    bool
 	promise    *promise // this call is a callback: what is owed
@@ -182,8 +183,8 @@ func (c *call) serveInvite(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 	l.in = in
 	c.caller = l
 	c.d.addDialog(l)
-	if !tx.OnCancel(func(*sipmsg.Request) { c.post(c.onCancel) }) {
-		c.post(c.onCancel)
+	if !tx.OnCancel(func(req *sipmsg.Request) { c.post(func() { c.onCancel(req) }) }) {
+		c.post(func() { c.onCancel(nil) })
 	}
 	c.post(c.arrive)
 	go c.run()
@@ -266,7 +267,8 @@ func dialled(req *sipmsg.Request) string {
 }
 
 // onCancel: sipgo found the INVITE unanswered and has sent its 487.
-func (c *call) onCancel() {
+func (c *call) onCancel(req *sipmsg.Request) {
+	c.farewell = req
 	if c.caller.in != nil {
 		c.caller.in.finish()
 		c.caller.in = nil
@@ -321,7 +323,7 @@ func (c *call) end(by, why string) {
 			l.gone(487)
 			continue
 		}
-		l.bye("")
+		l.bye()
 	}
 	c.log.Info("call ended", zap.String("by", by), zap.String("why", why))
 	// The last responses belong into the record, but nobody waits long for them.

@@ -33,6 +33,9 @@ const confirmPatience = 8 * time.Second
 // answers to press 1, and joins them to the promise's destination. It returns
 // when it is known what came of it; joined calls go on by themselves.
 func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
+	if !d.Serving() {
+		return callback.Result{Outcome: callback.NotDialed, Detail: "the door is not open"}
+	}
 	t, ok := d.targets[d.cfg.CallbackVia]
 	if !ok {
 		return callback.Result{Outcome: callback.NotDialed, Detail: fmt.Sprintf("destination %q is not configured", d.cfg.CallbackVia)}
@@ -115,8 +118,11 @@ func (c *call) callBack(t target, callID, number string) {
 	l.hop = c.d.hopFor(t.transport, t.hostport)
 	from := l.hop.contact("portero", "UDP")
 	if c.d.cfg.CallerID != "" {
-		if err := sipmsg.ParseUri(c.d.cfg.CallerID, &from); err != nil {
+		var own sipmsg.Uri
+		if err := sipmsg.ParseUri(c.d.cfg.CallerID, &own); err != nil {
 			c.log.Error("caller_id cannot be read", zap.Error(err))
+		} else {
+			from = own
 		}
 	}
 	l.target = *t.uri.Clone()
@@ -177,7 +183,7 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 		l.acknowledge(o, "", "", nil)
 		answer, err := l.read(bodyOf(res))
 		if l.unwanted || c.ending {
-			l.sendBye("")
+			l.sendBye()
 			return
 		}
 		c.answered()

@@ -76,6 +76,7 @@ type Door struct {
 	graves   map[string]time.Time // dialogs that ended a moment ago
 	attempts map[string]*call     // by Call-ID, From tag and CSeq: merged requests (RFC 3261 section 8.2.2.2)
 	perTrunk map[string]int       //
+	serving  atomic.Bool          // hops are open
 	draining atomic.Bool          //
 	closed   bool                 // spawn starts nothing more
 	wg       sync.WaitGroup       // calls
@@ -87,6 +88,11 @@ type trunk struct {
 	Trunk
 	nets []netip.Prefix
 }
+
+// anySize lets datagrams be as large as they are: sipgo would refuse to send
+// more than an MTU over UDP and has no way to TCP of its own; IP fragments are
+// the lesser evil. The setting is the whole process's.
+var anySize = sync.OnceFunc(func() { sipmsg.UDPMTUSize = 64 << 10 })
 
 // New builds a door; Serve opens it.
 func New(cfg Config, deps Deps) (*Door, error) {
@@ -149,9 +155,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	d.gate = newGate(d)
 	d.hearings = newHearings(d)
 
-	// sipgo would refuse to send more than an MTU over UDP and has no way to TCP
-	// of its own; IP fragments are the lesser evil.
-	sipmsg.UDPMTUSize = 64 << 10
+	anySize()
 	quiet := slog.New(libraryLog(d.log))
 	ua, err := sipgo.NewUA(
 		sipgo.WithUserAgent("Portero"),
@@ -224,6 +228,7 @@ func (d *Door) Serve(ctx context.Context) error {
 		d.log.Info("listening for SIP", zap.String("listener", s))
 	}
 	d.hearings.start()
+	d.serving.Store(true)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -328,6 +333,9 @@ func (d *Door) refuseCalls() {
 	defer d.mu.Unlock()
 	d.draining.Store(true)
 }
+
+// Serving says whether the door has opened its listeners.
+func (d *Door) Serving() bool { return d.serving.Load() }
 
 // Draining says whether the door takes no new calls any more.
 func (d *Door) Draining() bool { return d.draining.Load() }

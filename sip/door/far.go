@@ -152,7 +152,7 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 		l.answered = time.Now()
 		if l.unwanted || c.ending {
 			l.acknowledge(o, "", "", nil)
-			l.sendBye("")
+			l.sendBye()
 			return
 		}
 		c.onAnswered(l, o, res)
@@ -247,7 +247,7 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 	if err != nil {
 		l.log.Warn("a destination's answer cannot be used", zap.String("destination", l.dest), zap.Error(err))
 		l.acknowledge(o, "", "", nil)
-		l.sendBye("")
+		l.sendBye()
 		c.onRefused(l, nil, fmt.Errorf("its answer cannot be used: %w", err))
 		return
 	}
@@ -294,7 +294,7 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 		if l.lateOffer && l.ack == nil {
 			l.acknowledge(o, "", "", nil)
 		}
-		c.caller.sendBye("")
+		c.caller.sendBye()
 		c.end("portero", "no ACK")
 	})
 	c.agreed()

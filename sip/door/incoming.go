@@ -1,7 +1,6 @@
 package door
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -138,6 +137,9 @@ func (l *leg) onRequest(in *incoming) {
 func (l *leg) onBye(in *incoming) {
 	c := l.c
 	l.respondPlain(in, 200, "OK")
+	if c.farewell == nil {
+		c.farewell = in.req // what it says goes to the other side too
+	}
 	if l.in != nil { // the peer gave up its own INVITE by BYE (RFC 3261 section 15)
 		l.respondPlain(l.in, 487, "Request Terminated")
 	}
@@ -345,7 +347,7 @@ func joined(tags []string) string {
 }
 
 // bye ends an established leg, or a half-established one as it must be ended.
-func (l *leg) bye(reason string) {
+func (l *leg) bye() {
 	switch {
 	case l.state == legGone:
 		return
@@ -364,20 +366,20 @@ func (l *leg) bye(reason string) {
 		// RFC 3261 section 15: a UAS must not send BYE before its 2xx was
 		// acknowledged or has timed out.
 		u := l.unacked
-		u.onAck = func(*sipmsg.Request) { l.sendBye(reason) }
-		u.lost = func() { l.sendBye(reason) }
+		u.onAck = func(*sipmsg.Request) { l.sendBye() }
+		u.lost = func() { l.sendBye() }
 		return
 	}
-	l.sendBye(reason)
+	l.sendBye()
 }
 
-func (l *leg) sendBye(reason string) {
+func (l *leg) sendBye() {
 	if l.in != nil { // a re-INVITE of the peer is still open
 		l.respondPlain(l.in, 487, "Request Terminated")
 	}
 	req := l.request(sipmsg.BYE)
-	if reason != "" {
-		req.AppendHeader(sipmsg.NewHeader("Reason", fmt.Sprintf(`SIP ;cause=200 ;text="%s"`, reason)))
+	if why := l.c.farewell; why != nil {
+		passHeaders(why, req)
 	}
 	l.gone(0)
 	l.send(req, false, func(res *sipmsg.Response) {
@@ -451,6 +453,7 @@ func (l *leg) dismiss(o *outgoing, res *sipmsg.Response) {
 	fork.establish(res)
 	fork.acknowledge(o, "", "", nil)
 	req := fork.request(sipmsg.BYE)
+	req.SetBody(nil)
 	tx, err := l.c.d.client.TransactionRequest(noWait(), req, asIs)
 	if err != nil {
 		l.log.Warn("an unwanted answer could not be hung up", zap.Error(err))

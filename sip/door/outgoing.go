@@ -62,6 +62,9 @@ func (o *outgoing) start(within time.Duration) (sipmsg.ClientTransaction, bool) 
 	c := o.leg.c
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
+	if o.req.Body() == nil {
+		o.req.SetBody(nil) // Content-Length: 0, which a stream needs (RFC 3261 section 18.3)
+	}
 	tx, err := c.d.client.TransactionRequest(ctx, o.req, asIs)
 	if err != nil {
 		c.post(func() { o.fail(fmt.Errorf("cannot send to %s: %w", o.req.Destination(), err)) })
@@ -178,6 +181,11 @@ func (o *outgoing) cancel() {
 	req.AppendHeader(sipmsg.HeaderClone(o.req.To()))
 	req.AppendHeader(sipmsg.HeaderClone(o.req.CallID()))
 	req.AppendHeader(&sipmsg.CSeqHeader{SeqNo: o.req.CSeq().SeqNo, MethodName: sipmsg.CANCEL})
+	if why := o.leg.c.farewell; why != nil {
+		for _, h := range why.GetHeaders("Reason") { // RFC 3326
+			req.AppendHeader(sipmsg.HeaderClone(h))
+		}
+	}
 	req.SetTransport(o.req.Transport())
 	req.SetDestination(o.req.Destination())
 	req.Laddr = o.req.Laddr

@@ -94,7 +94,7 @@ func (c *call) answerOwn(m dialogue.Machine) {
 		c.beginTalk(m)
 	}, func() {
 		c.log.Warn("the caller never acknowledged the answer")
-		c.caller.sendBye("")
+		c.caller.sendBye()
 		c.end("portero", "no ACK")
 	})
 	c.agreed()

@@ -25,6 +25,7 @@ import (
 	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
@@ -67,10 +68,8 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := scenario.NewNetwork()
-			// All doors are made before the first call: New sets a limit of
-			// sipgo's that is the whole process's.
-			d := open(t, n, s.Config)
 			t.Parallel()
+			d := open(t, n, s.Config)
 			err = scenario.Run(s, n, d)
 			d.close(t)
 			switch {
@@ -93,10 +92,16 @@ type settings struct {
 	Rules rules.Config `yaml:",inline"`
 	Judge judge.Config `yaml:"judgement"`
 	Surge surge.Config `yaml:"surge"`
+
+	Callback callback.Config `yaml:"callback"`
+	// Broken breaks a part of the door: prompts (there is no library, and
+	// whoever plays one panics) or store (promises cannot be written).
+	Broken string `yaml:"broken"`
 }
 
 func defaults() settings {
-	s := settings{Mode: policy.Observe, Door: door.Defaults(), Rules: rules.Defaults(), Judge: judge.Defaults(), Surge: surge.Defaults()}
+	s := settings{Mode: policy.Observe, Door: door.Defaults(), Rules: rules.Defaults(), Judge: judge.Defaults(), Surge: surge.Defaults(),
+		Callback: callback.Defaults()}
 	s.Door.Listen = []string{"udp:" + scenario.DoorAddr.String()}
 	s.Door.Trunks = []door.Trunk{{Name: "carrier", Addresses: []string{scenario.Address("caller").Addr().String()}}}
 	s.Door.Destinations = map[string]door.Destination{
@@ -113,6 +118,8 @@ type testDoor struct {
 	stop   context.CancelFunc
 	served chan error
 	relay  *relay.Relay
+	store  *store.Store // of promises, if there are callbacks
+	dialed chan callback.Result
 
 	talking sync.WaitGroup
 	quiet   chan struct{} // closed when nobody talks any more
@@ -129,7 +136,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 			t.Fatalf("the config block: %v", err)
 		}
 	}
-	d := &testDoor{served: make(chan error, 1), quiet: make(chan struct{})}
+	d := &testDoor{served: make(chan error, 1), quiet: make(chan struct{}), dialed: make(chan callback.Result, 8)}
 	destinations := map[string]bool{}
 	for name := range s.Door.Destinations {
 		destinations[name] = true
@@ -152,8 +159,11 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 	if d.relay, err = relay.New(media, log); err != nil {
 		t.Fatal(err)
 	}
+	if s.Broken == "prompts" {
+		prompts = nil
+	}
 	d.Door, err = door.New(s.Door, door.Deps{
-		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge),
+		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
 		Records: d.keep,
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
@@ -166,14 +176,41 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 	var ctx context.Context
 	ctx, d.stop = context.WithCancel(context.Background())
 	go func() { d.served <- d.Serve(ctx) }()
-	for n.Free(scenario.DoorAddr) {
+	for !d.Serving() {
 		time.Sleep(time.Millisecond)
 	}
 	return d
 }
 
+// queue is where promises go, on a real disk; nil without callbacks.
+func (d *testDoor) queue(t *testing.T, s settings) *callback.Queue {
+	t.Helper()
+	if !s.Callback.Enabled {
+		return nil
+	}
+	cfg := store.Defaults()
+	cfg.Path = filepath.Join(t.TempDir(), "portero.db")
+	var err error
+	if d.store, err = store.Open(cfg, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Broken == "store" {
+		if err := d.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q, err := callback.NewQueue(s.Callback, d.store.Promises)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
 func (d *testDoor) close(t *testing.T) {
 	t.Helper()
+	if d.store != nil {
+		defer func() { _ = d.store.Close() }() // a broken one is closed already
+	}
 	close(d.quiet)
 	d.talking.Wait()
 	d.stop()
@@ -210,6 +247,10 @@ func (d *testDoor) Records() ([]byte, error) {
 //
 //	door rtp ADDRESS DURATION    the caller begins to talk: µ-law to that address
 //	door drain                   the door takes no new calls and closes
+//	door press ADDRESS KEY       a key (RFC 4733, payload type 101) to that address
+//	door owes NUMBER             a promise to that number is on disk
+//	door dial NUMBER PLACE       the door calls NUMBER back, to join it to PLACE
+//	door dialed OUTCOME          that dial ended so, within 5 s
 func (d *testDoor) Do(words []string) error {
 	switch {
 	case len(words) == 3 && words[0] == "rtp":
@@ -225,8 +266,33 @@ func (d *testDoor) Do(words []string) error {
 	case len(words) == 1 && words[0] == "drain":
 		d.stop()
 		return nil
+	case len(words) == 3 && words[0] == "press":
+		return d.press(words[1], words[2])
+	case len(words) == 2 && words[0] == "owes":
+		p, err := d.store.Latest(context.Background(), words[1])
+		if err == nil && p.State != store.StateOpen {
+			err = fmt.Errorf("it is %s", p.State)
+		}
+		return err
+	case len(words) == 3 && words[0] == "dial":
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			d.dialed <- d.Dial(ctx, store.Promise{ID: 7, Number: words[1], Destination: words[2]})
+		}()
+		return nil
+	case len(words) == 2 && words[0] == "dialed":
+		select {
+		case r := <-d.dialed:
+			if string(r.Outcome) != words[1] {
+				return fmt.Errorf("the dial came to %s (%s)", r.Outcome, r.Detail)
+			}
+			return nil
+		case <-time.After(5 * time.Second):
+			return errors.New("the dial does not end")
+		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp ADDRESS DURATION, drain", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, drain, press, owes, dial, dialed", strings.Join(words, " "))
 }
 
 // talk sends RTP (RFC 3550 section 5.1) with 20 ms of µ-law noise a packet, at
@@ -254,5 +320,43 @@ func (d *testDoor) talk(to netip.AddrPort, lasting time.Duration) error {
 			}
 		}
 	}()
+	return nil
+}
+
+// press sends one key as a telephone event of 100 ms with its end three times
+// (RFC 4733 section 2.5.1), and µ-law before it, so that its source is known.
+func (d *testDoor) press(address, key string) error {
+	c, err := net.Dial("udp", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	at := strings.Index("0123456789*#", key)
+	if len(key) != 1 || at < 0 {
+		return fmt.Errorf("door press: %q is no key", key)
+	}
+	seq := uint16(7000)
+	send := func(pt byte, payload ...byte) {
+		p := []byte{0x80, pt, byte(seq >> 8), byte(seq), 0, 0, byte(seq >> 8), 0, 9, 9, 9, 9}
+		_, _ = c.Write(append(p, payload...))
+		seq++
+		time.Sleep(5 * time.Millisecond)
+	}
+	for range 5 {
+		send(0, bytes.Repeat([]byte{0x7a, 0xfb}, 80)...)
+	}
+	ts := seq
+	event := func(end byte, duration uint16) {
+		p := []byte{0x80, 101, byte(seq >> 8), byte(seq), 0, 0, byte(ts >> 8), 0, 9, 9, 9, 9, byte(at), end | 10, byte(duration >> 8), byte(duration)}
+		_, _ = c.Write(p)
+		seq++
+		time.Sleep(5 * time.Millisecond)
+	}
+	for i := uint16(1); i <= 5; i++ {
+		event(0, 160*i)
+	}
+	for range 3 {
+		event(0x80, 800)
+	}
 	return nil
 }
