@@ -11,6 +11,7 @@ import (
 
 const (
 	batch      = 256              // records in one transaction
+	gather     = time.Second / 10 // how long a record waits for others: each transaction costs an fsync
 	retryAfter = time.Second      // pause after the disk refused
 	writeTime  = 10 * time.Second // a transaction that takes longer is given up and tried again
 	sweepEvery = time.Hour        // the retention's look
@@ -40,10 +41,21 @@ func (w *writer) run() {
 	defer retry.Stop()
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
+	var due <-chan time.Time // when the oldest pending record has waited long enough
 	for {
 		select {
 		case r := <-w.s.queue:
 			w.take(r)
+			switch {
+			case w.broken: // the retry takes it
+			case len(w.pending) >= batch:
+				due = nil
+				w.flush()
+			case due == nil:
+				due = time.After(gather)
+			}
+		case <-due:
+			due = nil
 			if !w.broken {
 				w.flush()
 			}
