@@ -7,7 +7,7 @@
 #   make test          everything that must hold: style, vet, staticcheck, race tests, interoperability
 #   make quick         style, vet, staticcheck and the tests that need neither Debian packages nor root
 #   make fuzz          every fuzz target for FUZZTIME (10s)
-#   make bench         every benchmark
+#   make bench         every benchmark; make bench-calls: the CPU of a call
 #   make clean         remove what was built; .cache/ (the Asterisk tree) stays
 
 GO       ?= go
@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TESTFLAGS ?=
 
-.PHONY: all build demo test quick style fuzz bench clean
+.PHONY: all build demo test quick style fuzz bench bench-calls clean
 
 all: build
 
@@ -53,6 +53,10 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# CPU of a call, with SIPp on both sides.
+bench-calls:
+	testdata/interop/bench-calls
 
 clean:
 	rm -f portero
