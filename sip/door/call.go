@@ -343,6 +343,13 @@ func (c *call) release() {
 	if c.arrived {
 		c.d.deps.Surge.Left()
 	}
+	// sipgo keeps a finished INVITE transaction for 64*T1, and with it, through
+	// the callback for late 2xx, the legs and the call. What is large goes now.
+	c.judged, c.session, c.in.raw = nil, nil, nil
+	c.rec = store.Record{}
+	for _, l := range c.legs() {
+		l.theirs, l.ours, l.far, l.sent, l.invite = nil, nil, nil, "", nil
+	}
 }
 
 func noWait() context.Context {
