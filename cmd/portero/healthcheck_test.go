@@ -15,10 +15,12 @@ func TestHealthcheck(t *testing.T) {
 		door http.HandlerFunc
 		want string // part of the error; empty for none
 	}{
-		"well":     {func(http.ResponseWriter, *http.Request) {}, ""},
-		"draining": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "draining: 3 calls", http.StatusServiceUnavailable) }, "503 Service Unavailable: draining: 3 calls"},
-		"no path":  {http.NotFound, "404"},
-		"silent":   {func(http.ResponseWriter, *http.Request) { <-hang }, "no answer from the console"},
+		"well": {func(http.ResponseWriter, *http.Request) {}, ""},
+		"draining": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "draining: 3 calls", http.StatusServiceUnavailable)
+		}, "503 Service Unavailable: draining: 3 calls"},
+		"no path": {http.NotFound, "404"},
+		"silent":  {func(http.ResponseWriter, *http.Request) { <-hang }, "no answer from the console"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/portero/portero/cmd/portero/config"
+)
+
+// What README.md shows as a configuration is one, and the files and targets it
+// names exist.
+func TestReadme(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(text, -1)
+	if len(blocks) == 0 {
+		t.Error("README.md shows no configuration")
+	}
+	for _, m := range blocks {
+		if _, err := config.Parse("README.md", []byte(m[1])); err != nil {
+			t.Errorf("a configuration in README.md is not good:\n%v", err)
+		}
+	}
+	for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(text, -1) {
+		if _, err := os.Stat("../../" + m[1]); !strings.Contains(m[1], "://") && err != nil {
+			t.Errorf("README.md points at %s: %v", m[1], err)
+		}
+	}
+	mk, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`make ([a-z-]+)`).FindAllStringSubmatch(text, -1) {
+		if !regexp.MustCompile(`(?m)^`+m[1]+`:`).Match(mk) && !strings.Contains(text, "make "+m[1]+" PBX") {
+			t.Errorf("README.md says make %s, and the Makefile has no such target", m[1])
+		}
+	}
+}
