@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,6 +104,18 @@ func TestScreen(t *testing.T) {
 func TestDemo(t *testing.T) {
 	if os.Getenv("PORTERO_INTEROP") == "" {
 		t.Skip("the demo is not played: set PORTERO_INTEROP=1 as `make test` does")
+	}
+	// Another run of this test on this machine would hold the same addresses.
+	host, _, _ := strings.Cut(doorAddr, ":")
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Second) {
+		l, err := net.Listen("tcp", host+":1")
+		if err == nil {
+			defer l.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 	binary := filepath.Join(t.TempDir(), "portero")
 	if out, err := exec.Command("go", "build", "-race", "-o", binary, "../portero").CombinedOutput(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -92,6 +93,7 @@ func makeBed(t *testing.T) *bed {
 	if os.Getenv("PORTERO_INTEROP") == "" {
 		t.Skip("interoperability with Asterisk, SIPp and baresip is not tested: set PORTERO_INTEROP=1 as `make test` does")
 	}
+	alone(t)
 	b := &bed{binary: filepath.Join(t.TempDir(), "portero")}
 	if out, err := exec.Command("go", "build", "-race", "-o", b.binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build -race: %v\n%s", err, out)
@@ -118,6 +120,22 @@ func makeBed(t *testing.T) *bed {
 	lines := strings.Fields(string(out))
 	b.pbxLog = lines[len(lines)-1]
 	return b
+}
+
+// alone waits until no other run of these tests on this machine holds their
+// addresses.
+func alone(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Minute); ; time.Sleep(time.Second) {
+		l, err := net.Listen("tcp", doorHost+":1")
+		if err == nil {
+			t.Cleanup(func() { l.Close() })
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("another run of these tests has not ended within 10 minutes: %v", err)
+		}
+	}
 }
 
 // pbxSaid waits for a line of the dialplan in Asterisk's log, after offset from,

@@ -111,11 +111,17 @@ func (p *Phone) Close() error {
 	for _, c := range calls {
 		c.end(ByUs)
 	}
-	p.ua.Close()
+	// An ACK or a BYE that is on its way is let in: sipgo would answer it from a
+	// socket of its own when ours is gone, and never close that.
+	time.Sleep(settle)
 	err := p.conn.Close()
 	<-p.served
+	p.ua.Close()
 	return err
 }
+
+// settle is how long messages may be on their way on loopback.
+const settle = 50 * time.Millisecond
 
 func (p *Phone) call(id string) *Call {
 	p.mu.Lock()
