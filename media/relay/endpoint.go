@@ -122,9 +122,9 @@ func (e *endpoint) toRTCP() netip.AddrPort {
 // readRTP reads until the socket is closed. forward is given each packet that
 // was admitted; p is meaningful if rtp is true.
 func (e *endpoint) readRTP(forward func(b []byte, p codec.RTP, rtp bool, now int64)) {
-	buf := make([]byte, maxPacket+1)
+	buf, oob := make([]byte, maxPacket+1), make([]byte, stampSpace)
 	for {
-		n, src, ok := e.read(e.sock.rtp, buf)
+		n, src, at, ok := e.readAt(e.sock.rtp, buf, oob)
 		if !ok {
 			return
 		}
@@ -135,7 +135,7 @@ func (e *endpoint) readRTP(forward func(b []byte, p codec.RTP, rtp bool, now int
 			e.count.refused.Add(1)
 			continue
 		}
-		e.receive(buf[:n], src, e.s.now(), forward)
+		e.receive(buf[:n], src, at, forward)
 	}
 }
 
@@ -238,11 +238,18 @@ func (e *endpoint) read(c *net.UDPConn, buf []byte) (n int, src netip.AddrPort, 
 	if err == nil {
 		return n, plain(src), true
 	}
+	n, ok = e.unread(err)
+	return n, src, ok
+}
+
+// unread says what an error of reading means: ok is false when the socket is
+// closed, else n is below 0.
+func (e *endpoint) unread(err error) (n int, ok bool) {
 	if errors.Is(err, net.ErrClosed) {
-		return 0, src, false
+		return 0, false
 	}
 	time.Sleep(time.Millisecond) // a broken socket must not spin
-	return -1, src, true
+	return -1, true
 }
 
 // send writes an RTP packet to the peer.

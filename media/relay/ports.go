@@ -98,6 +98,7 @@ func (p *ports) bind(port int) (pair, bool) {
 		_ = rtp.Close()
 		return pair{}, false
 	}
+	wantStamps(rtp)
 	p.used[port] = true
 	return pair{rtp: rtp, rtcp: rtcp, port: port}, true
 }

@@ -228,6 +228,7 @@ func (d *Door) Serve(ctx context.Context) error {
 		d.log.Info("listening for SIP", zap.String("listener", s))
 	}
 	d.hearings.start()
+	d.known()
 	d.serving.Store(true)
 	var err error
 	select {
@@ -332,6 +333,21 @@ func (d *Door) refuseCalls() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.draining.Store(true)
+}
+
+// known waits until sipgo knows the sockets: a request sent before would leave
+// by a socket of its own, from a port that nobody answers to.
+func (d *Door) known() {
+	for _, h := range d.hops {
+		for i := 0; h.transport == "UDP" && i < 1000; i++ {
+			c, err := d.srv.TransportLayer().GetConnection("udp", h.addr.String())
+			if err == nil && c != nil {
+				_, _ = c.TryClose() // gives back the reference that asking took
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
 
 // Serving says whether the door has opened its listeners.
