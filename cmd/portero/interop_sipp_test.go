@@ -106,6 +106,9 @@ type sipp struct {
 func startSIPp(t *testing.T, dir, scenario, addr string, args ...string) *sipp {
 	t.Helper()
 	file, err := filepath.Abs("../../testdata/sipp/" + scenario + ".xml")
+	if err == nil {
+		_, err = os.Stat(file) // also tells go test that the result hangs on the scenario
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
