@@ -77,6 +77,12 @@ func testSIPp(t *testing.T, b *bed) {
 	}
 }
 
+// testRefused has a stranger call a door that says so.
+func testRefused(t *testing.T, b *bed) {
+	b.openWith(t, strings.Replace(interopConfig, "  drain: 20s\n", "  drain: 20s\n  strangers: refuse\n", 1))
+	startSIPp(t, t.TempDir(), "uac-refused", strangerHost+":5060", doorAddr, "-m", "1", "-s", "600", "-key", "caller", "+34600000001").wait(t)
+}
+
 func (c sippCase) run(t *testing.T) {
 	dir := t.TempDir()
 	ms := c.ms

@@ -19,6 +19,7 @@ func TestInterop(t *testing.T) {
 		test func(*testing.T, *bed)
 	}{
 		{"SIPp", testSIPp},
+		{"refused", testRefused},
 		{"calls", testCalls},
 		{"callback", testCallback},
 		{"same judge", testSameJudge},
