@@ -16,6 +16,11 @@ FUZZTIME ?= 10s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TESTFLAGS ?=
 
+# What a test run tells: everything but that tests began and passed; so a
+# skipped test is seen, with its reason.
+SHELL := /bin/bash
+TOLD  := awk '!/^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)|^PASS$$/ { print; fflush() }'
+
 .PHONY: all build demo test quick style fuzz bench bench-calls clean
 
 all: build
@@ -31,10 +36,10 @@ demo: build
 test:
 	testdata/interop/setup test pbx
 	$(MAKE) --no-print-directory style
-	CGO_ENABLED=1 PORTERO_INTEROP=1 $(GO) test -race -timeout 20m $(TESTFLAGS) ./...
+	set -o pipefail; CGO_ENABLED=1 PORTERO_INTEROP=1 $(GO) test -race -v -timeout 20m $(TESTFLAGS) ./... 2>&1 | $(TOLD)
 
 quick: style
-	CGO_ENABLED=0 $(GO) test $(TESTFLAGS) ./...
+	set -o pipefail; CGO_ENABLED=0 $(GO) test -v $(TESTFLAGS) ./... 2>&1 | $(TOLD)
 
 style:
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 -r gofmt -l); \

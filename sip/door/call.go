@@ -51,6 +51,7 @@ type call struct {
 	farTaken   bool            // the session's first far ports are in use
 	ringing    *prompt.Player  // ringing tone for a caller who was answered
 	promisedID int64           // a promise stored in this call
+	promisedTo []string        // numbers promised a callback in this call
 	answeredAt time.Time       // the caller's leg got its 2xx
 	ending     bool
 	farewell   *sipmsg.Request // the BYE or CANCEL that ends the call
@@ -342,6 +343,9 @@ func (c *call) release() {
 	}
 	if c.arrived {
 		c.d.deps.Surge.Left()
+	}
+	for _, n := range c.promisedTo {
+		c.d.onTheLine(n, -1)
 	}
 	// sipgo keeps a finished INVITE transaction for 64*T1, and with it, through
 	// the callback for late 2xx, the legs and the call. What is large goes now.

@@ -36,6 +36,9 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 	if !d.Serving() {
 		return callback.Result{Outcome: callback.NotDialed, Detail: "the door is not open"}
 	}
+	if d.isOnTheLine(p.Number) {
+		return callback.Result{Outcome: callback.NotDialed, Detail: "the caller is still on the line, being promised it"}
+	}
 	t, ok := d.targets[d.cfg.CallbackVia]
 	if !ok {
 		return callback.Result{Outcome: callback.NotDialed, Detail: fmt.Sprintf("destination %q is not configured", d.cfg.CallbackVia)}
@@ -87,6 +90,22 @@ func (c *call) unanswered() callback.Outcome {
 		return callback.NoAnswer
 	}
 	return callback.NotDialed
+}
+
+// onTheLine counts the calls in which a number was promised a callback: until
+// they have ended it is busy, with us.
+func (d *Door) onTheLine(number string, change int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.promised[number] += change; d.promised[number] <= 0 {
+		delete(d.promised, number)
+	}
+}
+
+func (d *Door) isOnTheLine(number string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.promised[number] > 0
 }
 
 // keep tells the dialer what came of the promise; the first word counts.

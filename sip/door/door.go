@@ -75,6 +75,7 @@ type Door struct {
 	dialogs  map[string]*leg      // by Call-ID and local tag
 	graves   map[string]time.Time // dialogs that ended a moment ago
 	attempts map[string]*call     // by Call-ID, From tag and CSeq: merged requests (RFC 3261 section 8.2.2.2)
+	promised map[string]int       // numbers whose callers are on the line, being promised a callback
 	perTrunk map[string]int       //
 	serving  atomic.Bool          // hops are open
 	draining atomic.Bool          //
@@ -116,6 +117,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		dialogs:  map[string]*leg{},
 		attempts: map[string]*call{},
 		graves:   map[string]time.Time{},
+		promised: map[string]int{},
 		perTrunk: map[string]int{},
 		idle:     make(chan struct{}, 1),
 	}

@@ -305,6 +305,10 @@ func (c *call) storePromise(t *talk) {
 		return
 	}
 	number, callID := c.rec.From, c.rec.CallID
+	if n, err := q.Dialable(number); err == nil { // before it is stored: the dialer may be quick
+		c.d.onTheLine(n, 1)
+		c.promisedTo = append(c.promisedTo, n)
+	}
 	c.d.spawn(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), promiseLimit)
 		defer cancel()
