@@ -34,12 +34,7 @@ Exit status: 0 when every capture was read; 1 when one could not be read (a line
 func (c inspectCmd) Run(p printer) error {
 	cfg := config.Defaults()
 	if c.Config != "" {
-		loaded, err := config.Load(c.Config)
-		var faults config.Faults
-		if errors.As(err, &faults) {
-			fmt.Fprintln(p.Err(), faults)
-			return errReported
-		}
+		loaded, err := loadConfig(p, c.Config)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -30,12 +29,7 @@ type serveCmd struct {
 // Run opens the door and serves until SIGTERM or SIGINT; SIGHUP reads the rules
 // anew.
 func (s serveCmd) Run(p printer) error {
-	cfg, err := config.Load(s.Config)
-	var faults config.Faults
-	if errors.As(err, &faults) {
-		fmt.Fprintln(p.Err(), faults)
-		return errReported
-	}
+	cfg, err := loadConfig(p, s.Config)
 	if err != nil {
 		return err
 	}

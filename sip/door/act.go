@@ -22,7 +22,7 @@ func (c *call) note(d policy.Decision, enforced bool) *store.RecordedDecision {
 
 // came writes what acting on the last decision came to.
 func (c *call) came(to string) {
-	if n := len(c.rec.Decisions); n > 0 && c.rec.Decisions[n-1].Outcome == "" {
+	if n := len(c.rec.Decisions); n > 0 && c.rec.Decisions[n-1].Enforced && c.rec.Decisions[n-1].Outcome == "" {
 		c.rec.Decisions[n-1].Outcome = to
 	}
 }

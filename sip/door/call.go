@@ -57,6 +57,7 @@ type call struct {
 	farewell   *sipmsg.Request // the BYE or CANCEL that ends the call
 	rec        store.Record
 	written    bool
+	crashed    bool
 	promise    *promise // this call is a callback: what is owed
 }
 
@@ -100,7 +101,7 @@ func (c *call) run() {
 		}
 	}
 	c.box.close()
-	c.release()
+	c.do(c.release)
 	close(c.over)
 	c.d.forget(c)
 }
@@ -118,25 +119,47 @@ func (c *call) do(f func()) {
 	f()
 }
 
-// crash ends all legs as well as can still be done.
+// crash ends all legs as well as can still be done: whatever failed, the PBX
+// must not be left with a call that nobody has. It may fail itself, and is
+// called again; then everything is let go.
 func (c *call) crash() {
-	defer func() {
-		if r := recover(); r != nil {
-			c.log.Error("ending the call failed as well", zap.Any("panic", r))
-			c.ending = true
-			for _, l := range c.legs() {
-				l.state = legGone
-				c.d.dropDialog(l)
-			}
-		}
-	}()
-	if c.ending { // it failed while ending: let go of everything
+	if c.crashed {
 		for _, l := range c.legs() {
-			l.gone(500)
+			c.safely(func() { l.gone(500) })
+			l.state = legGone
 		}
 		return
 	}
-	c.hangup("internal error")
+	c.crashed, c.ending = true, true
+	c.rec.EndedBy = store.ByPortero
+	if c.rec.EndedAt.IsZero() {
+		c.rec.EndedAt = store.At(time.Now())
+	}
+	c.safely(c.stopTalk)
+	c.safely(c.hushRing)
+	c.safely(c.stopHearing)
+	for _, l := range c.legs() {
+		c.safely(func() {
+			if l.uas && l.in != nil && l.state != legUp {
+				l.respondPlain(l.in, 500, "Server Internal Error")
+				c.outcome(500, "", "portero")
+				l.gone(500)
+				return
+			}
+			l.bye()
+		})
+	}
+	c.settle()
+}
+
+// safely runs a step that must not keep the next one from running.
+func (c *call) safely(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.log.Error("ending the call failed in part", zap.Any("panic", r))
+		}
+	}()
+	f()
 }
 
 func (c *call) legs() []*leg {

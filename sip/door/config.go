@@ -33,7 +33,8 @@ type Config struct {
 	// REGISTER, OPTIONS, MESSAGE, SUBSCRIBE. Default: agents.
 	Proxy string `yaml:"proxy"`
 	// Strangers says what an address that is neither trunk nor PBX gets: drop
-	// (nothing, the default) or refuse (403).
+	// (nothing, the default) or refuse (403 to an INVITE over UDP, five a second
+	// at most).
 	Strangers string `yaml:"strangers"`
 	// MaxCalls is how many calls the door holds; more get 503 with Retry-After.
 	// Default: 2000.

@@ -42,8 +42,10 @@ type received struct {
 type gate struct {
 	d *Door
 
-	mu  sync.Mutex
-	raw map[string]received
+	mu      sync.Mutex
+	raw     map[string]received
+	second  int64 // of the clock
+	refused int   // strangers answered in it
 }
 
 func newGate(d *Door) *gate { return &gate{d: d, raw: map[string]received{}} }
@@ -61,7 +63,7 @@ func (g *gate) filter(p sipmsg.TransportReadProps, data []byte) (out []byte, err
 	peer := addrPort(p.RemoteAddr)
 	if !g.d.knows(peer.Addr()) {
 		g.d.deps.Metrics.SIPDropped("stranger")
-		if g.d.cfg.Strangers == "refuse" && bytes.HasPrefix(data, []byte("INVITE ")) && p.Transport == "UDP" && !fingerprint.IsScanner(data) {
+		if g.d.cfg.Strangers == "refuse" && bytes.HasPrefix(data, []byte("INVITE ")) && p.Transport == "UDP" && !fingerprint.IsScanner(data) && g.mayRefuse(time.Now()) {
 			return data, nil // the dispatcher answers 403
 		}
 		return nil, nil
@@ -93,6 +95,20 @@ func (g *gate) filter(p sipmsg.TransportReadProps, data []byte) (out []byte, err
 	out = append(out, data[:eol]...)
 	out = append(out, rawHeader+": "+id+"\r\n"...)
 	return append(out, data[eol:]...), nil
+}
+
+// refusals is how many strangers a second get an answer at most. sipgo remembers
+// every address it hears of, and addresses can be made up.
+const refusals = 5
+
+func (g *gate) mayRefuse(now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := now.Unix(); s != g.second {
+		g.second, g.refused = s, 0
+	}
+	g.refused++
+	return g.refused <= refusals
 }
 
 // unreadable names why a message is not worth parsing, or returns "".

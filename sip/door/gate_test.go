@@ -96,6 +96,21 @@ func TestGateKeepsBytes(t *testing.T) {
 	}
 }
 
+// However many strangers come, few are answered.
+func TestGateRefusesFew(t *testing.T) {
+	g, _ := testGate("refuse")
+	now := time.Now()
+	answered := 0
+	for range 100 {
+		if g.mayRefuse(now) {
+			answered++
+		}
+	}
+	if answered != refusals || !g.mayRefuse(now.Add(time.Second)) {
+		t.Errorf("%d strangers of one second were answered, want %d, and one of the next", answered, refusals)
+	}
+}
+
 func TestGateIsBounded(t *testing.T) {
 	g, _ := testGate("drop")
 	for range maxRaw + 10 {

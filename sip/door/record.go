@@ -40,7 +40,7 @@ func (c *call) writeRecord() {
 	}
 	if c.session != nil {
 		st := c.session.Stats()
-		c.rec.CallerMedia, c.rec.FarMedia = mediaOf(st.Caller), mediaOf(st.Far)
+		c.rec.CallerMedia, c.rec.FarMedia = mediaOf(st.Caller), c.farMedia()
 		c.rec.AnalysisDropped = st.Dropped
 		if v, ok := c.talking(); ok {
 			c.rec.CallerMedia.Codec, c.rec.FarMedia.Codec = v.audio.Name, v.audio.Name
@@ -52,6 +52,25 @@ func (c *call) writeRecord() {
 	}
 	c.d.deps.Metrics.CallEnded(c.rec)
 	c.d.deps.Records(c.rec)
+}
+
+// farMedia adds up what came from the far legs; jitter and source are the last
+// one's that sent anything.
+func (c *call) farMedia() store.Media {
+	var sum store.Media
+	for _, l := range c.legs() {
+		if l.far == nil {
+			continue
+		}
+		m := mediaOf(l.far.Stats())
+		if m.Packets == 0 {
+			sum.Dropped += m.Dropped
+			continue
+		}
+		m.Packets, m.Lost, m.Dropped = m.Packets+sum.Packets, m.Lost+sum.Lost, m.Dropped+sum.Dropped
+		sum = m
+	}
+	return sum
 }
 
 func mediaOf(s relay.SideStats) store.Media {
