@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -63,9 +64,11 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if err != nil {
 		return err
 	}
+	cores := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * cores)) // see Deps.Analysts
 	metrics := console.NewMetrics()
 	metrics.Watch(records.Health, records.Counts)
-	deps := door.Deps{Log: log, Bench: bench, Relay: media, Prompts: prompts, Surge: surge.New(cfg.Surge),
+	deps := door.Deps{Log: log, Analysts: cores, Bench: bench, Relay: media, Prompts: prompts, Surge: surge.New(cfg.Surge),
 		Records: records.Put, Metrics: metrics,
 		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {

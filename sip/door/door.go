@@ -36,6 +36,10 @@ type Deps struct {
 	Withdraw func(ctx context.Context, id int64, at time.Time) error
 	Records  func(store.Record) // call records; must not block
 	Metrics  Metrics            // counters; nil counts nothing
+	// Analysts is how many threads hear the callers; 0 is one a processor. They
+	// stand behind all others, but Go's scheduler does not know: whoever gives
+	// them sets GOMAXPROCS that much higher, or packets wait for them.
+	Analysts int
 	// PacketConn opens a UDP listener; nil opens a real socket. Tests give
 	// their own network here.
 	PacketConn func(addr netip.AddrPort) (net.PacketConn, error)

@@ -20,15 +20,17 @@ import (
 )
 
 // A fixed pool of workers hears the callers of all calls. Each worker looks
-// after its share of them every hearEvery; so the analysis costs no wake-up per
-// packet, and when it is late only the rings of its calls fill.
+// after its share of them every hearEvery, a part of the share at each of its
+// turns; so the analysis costs no wake-up per packet, never has a core for long,
+// and when it is late only the rings of its calls fill.
 const (
 	hearEvery = 100 * time.Millisecond
+	turns     = 10
 	// hearBehind lets packets that arrived before a moment reach the ring before
 	// the judge is told that the moment is over.
 	hearBehind = 20 * time.Millisecond
-	// sweepRounds is how many rounds pass between sweeps of the door's books.
-	sweepRounds = 20
+	// sweepTurns is how many turns pass between sweeps of the door's books.
+	sweepTurns = 200
 )
 
 type hearings struct {
@@ -40,14 +42,22 @@ type hearings struct {
 }
 
 type worker struct {
-	mu  sync.Mutex
-	set map[*hearing]struct{}
+	mu   sync.Mutex
+	sets [turns]map[*hearing]struct{}
 }
 
 func newHearings(d *Door) *hearings {
 	h := &hearings{d: d, done: make(chan struct{})}
-	for range runtime.GOMAXPROCS(0) {
-		h.workers = append(h.workers, &worker{set: map[*hearing]struct{}{}})
+	n := d.deps.Analysts
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	for range n {
+		w := &worker{}
+		for i := range w.sets {
+			w.sets[i] = map[*hearing]struct{}{}
+		}
+		h.workers = append(h.workers, w)
 	}
 	return h
 }
@@ -57,7 +67,8 @@ func (h *hearings) start() {
 		h.running.Add(1)
 		go func() {
 			defer h.running.Done()
-			tick := time.NewTicker(hearEvery)
+			behind()
+			tick := time.NewTicker(hearEvery / turns)
 			n := 0
 			defer tick.Stop()
 			for {
@@ -65,8 +76,8 @@ func (h *hearings) start() {
 				case <-h.done:
 					return
 				case now := <-tick.C:
-					w.round(now)
-					if n++; i == 0 && n%sweepRounds == 0 {
+					w.turn(n%turns, now)
+					if n++; i == 0 && n%sweepTurns == 0 {
 						h.d.sweep(now)
 					}
 				}
@@ -80,9 +91,9 @@ func (h *hearings) stop() {
 	h.running.Wait()
 }
 
-func (w *worker) round(now time.Time) {
+func (w *worker) turn(n int, now time.Time) {
 	w.mu.Lock()
-	all := slices.Collect(maps.Keys(w.set))
+	all := slices.Collect(maps.Keys(w.sets[n]))
 	w.mu.Unlock()
 	for _, h := range all {
 		h.listen(now.Add(-hearBehind))
@@ -94,6 +105,7 @@ func (w *worker) round(now time.Time) {
 type hearing struct {
 	c   *call
 	w   *worker
+	set int // its turn
 	tap *relay.Tap
 
 	mu      sync.Mutex
@@ -114,9 +126,10 @@ func (c *call) startHearing() {
 		h.verdict.Store(&v)
 	}
 	ws := c.d.hearings.workers
-	h.w = ws[int(c.d.hearings.next.Add(1))%len(ws)]
+	n := int(c.d.hearings.next.Add(1))
+	h.w, h.set = ws[n%len(ws)], n/len(ws)%turns
 	h.w.mu.Lock()
-	h.w.set[h] = struct{}{}
+	h.w.sets[h.set][h] = struct{}{}
 	h.w.mu.Unlock()
 	c.hearing = h
 }
@@ -210,7 +223,7 @@ func (c *call) stopHearing() {
 	}
 	c.hearing = nil
 	h.w.mu.Lock()
-	delete(h.w.set, h)
+	delete(h.w.sets[h.set], h)
 	h.w.mu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
