@@ -73,9 +73,9 @@ type field struct {
 
 // The times that a script need not name.
 const (
-	expectWithin  = 2 * time.Second
+	expectWithin  = 5 * time.Second
 	silentFor     = 200 * time.Millisecond
-	perhapsWithin = 100 * time.Millisecond
+	perhapsWithin = 400 * time.Millisecond
 )
 
 var methods = []string{"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "MESSAGE",
