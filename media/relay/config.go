@@ -51,7 +51,9 @@ type Ports struct {
 	Rest time.Duration `yaml:"rest"`
 }
 
-// Timeout says how long a caller may send no RTP.
+// Timeout says how long a caller may send no RTP. The door ends a call for it
+// only when nobody is on hold and the far side has sent nothing for 30 s either:
+// a caller who is merely muted keeps the call.
 type Timeout struct {
 	// Initial is from the opening of the call's ports to its first packet: 1s to
 	// 10m. Default: 30s.

@@ -131,7 +131,9 @@ func (c *call) goTo(dest string) {
 		}
 		if c.far == nil {
 			c.noPlace(err.Error())
+			return
 		}
+		c.came("failed: " + err.Error())
 		return
 	}
 	if c.far != nil {

@@ -302,7 +302,7 @@ func (c *call) onCancel(req *sipmsg.Request) {
 		c.caller.unacked = nil
 	}
 	c.log.Info("CANCEL received")
-	c.answeredAt = time.Time{}
+	c.answeredAt, c.rec.AnsweredAt = time.Time{}, store.Time{}
 	c.caller.gone(487)
 	c.outcome(487, "cancelled", "caller")
 	c.end("caller", "CANCEL")

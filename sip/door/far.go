@@ -22,6 +22,12 @@ func (c *call) dial(dest string) (*leg, error) {
 	if !ok {
 		return nil, fmt.Errorf("destination %q is not configured", dest)
 	}
+	v, spoken := c.talking()
+	if !c.answeredAt.IsZero() && !spoken {
+		// Whoever is called now may agree to something else than the caller
+		// already speaks, and neither would hear the other.
+		return nil, errors.New("the caller talks in a codec that a call cannot be moved with")
+	}
 	l := c.newFar(dest, t)
 	var err error
 	if l.far, err = c.farPorts(); err != nil {
@@ -41,8 +47,8 @@ func (c *call) dial(dest string) (*leg, error) {
 	}
 	c.tell(req)
 	b := bodyOf(from)
-	switch v, spoken := c.talking(); {
-	case !c.answeredAt.IsZero() && spoken:
+	switch {
+	case !c.answeredAt.IsZero():
 		setBody(req, sdpType, l.ownOffer(v, false))
 	case c.caller.theirs != nil && c.promise == nil:
 		setBody(req, b.contentType, b.with(l.rewrite(c.caller.theirs)))

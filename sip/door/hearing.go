@@ -201,7 +201,7 @@ func (c *call) unheard(why string) {
 	c.rec.Errors = append(c.rec.Errors, policy.ReasonAnalysisFailed+": "+why)
 	c.judged = nil
 	if c.talk != nil && c.promise == nil {
-		c.failOpen(policy.ReasonAnalysisFailed, why)
+		c.overTo(func() { c.failOpen(policy.ReasonAnalysisFailed, why) })
 	}
 }
 

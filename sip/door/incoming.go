@@ -137,9 +137,6 @@ func (l *leg) onRequest(in *incoming) {
 func (l *leg) onBye(in *incoming) {
 	c := l.c
 	l.respondPlain(in, 200, "OK")
-	if c.farewell == nil {
-		c.farewell = in.req // what it says goes to the other side too
-	}
 	if l.in != nil { // the peer gave up its own INVITE by BYE (RFC 3261 section 15)
 		l.respondPlain(l.in, 487, "Request Terminated")
 	}
@@ -147,18 +144,19 @@ func (l *leg) onBye(in *incoming) {
 	l.gone(0)
 	switch {
 	case l == c.caller:
+		c.farewell = in.req        // what it says goes to the other side too
 		if c.answeredAt.IsZero() { // RFC 3261 section 15: an early dialog may be ended so
 			c.outcome(487, "cancelled", "caller")
 		}
 		c.end("caller", "BYE")
 	case l == c.next:
 		c.dropNext("it hung up")
-	case l == c.far && c.next != nil:
+	case l == c.far && (c.next != nil || c.talk != nil):
 		// The far end leaves while the call is on its way elsewhere: wait for that.
-		c.far = nil
-	case l == c.far && c.talk != nil:
+		c.old = append(c.old, l)
 		c.far = nil
 	case l == c.far:
+		c.farewell = in.req
 		c.end("far", "BYE")
 	}
 }

@@ -37,11 +37,23 @@ func (c *call) startTalk(m dialogue.Machine) {
 		return
 	}
 	if _, ok := c.talking(); !ok {
-		c.failOpen(policy.ReasonPromptFailed, "the caller speaks no codec that prompts can be said in")
+		c.speechless()
 		return
 	}
 	c.alone()
 	c.beginTalk(m)
+}
+
+// speechless: the caller speaks no codec that prompts can be said in. A call
+// that is somewhere stays there.
+func (c *call) speechless() {
+	const why = "the caller speaks no codec that prompts can be said in"
+	if c.far != nil || c.next != nil {
+		c.came("failed: " + why)
+		c.log.Warn("a dialogue cannot be held; the call stays where it is", zap.String("why", why))
+		return
+	}
+	c.failOpen(policy.ReasonPromptFailed, why)
 }
 
 // alone lets go of every far leg.
@@ -70,9 +82,7 @@ func (c *call) answerOwn(m dialogue.Machine) {
 	} else {
 		answer, _, ok := c.caller.ownAnswer(c.caller.theirs)
 		if !ok {
-			if c.far == nil {
-				c.failOpen(policy.ReasonPromptFailed, "the caller offers no codec that prompts can be said in")
-			}
+			c.speechless()
 			return
 		}
 		setBody(res, sdpType, answer)
