@@ -146,13 +146,9 @@ func (c *call) goTo(dest string) {
 	}
 }
 
-// failOpen sends the call to the agents as if there were no Portero.
+// failOpen sends the call to the agents as if there were no Portero, as often as
+// something fails: only the agents' own failure ends it.
 func (c *call) failOpen(reason, why string) {
-	if c.fallen {
-		c.noPlace(why)
-		return
-	}
-	c.fallen = true
 	c.came("failed: " + why)
 	c.log.Warn("failing open: the call goes to the agents", zap.String("reason", reason), zap.String("why", why))
 	c.rec.Errors = append(c.rec.Errors, fmt.Sprintf("%s: %s", reason, why))

@@ -46,7 +46,6 @@ type call struct {
 	talk   *talk // a built-in dialogue has the caller
 
 	plan       policy.Decision // in force
-	fallen     bool            // failed open once already
 	arrived    bool            // counted by surge
 	farTaken   bool            // the session's first far ports are in use
 	ringing    *prompt.Player  // ringing tone for a caller who was answered

@@ -343,7 +343,7 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 	}
 	// A place that rules chose and that cannot be reached must not cost the
 	// call: it goes to the agents as if there were no Portero.
-	if l.dest != c.agents() && !c.fallen && (res == nil || failsOpen(res.StatusCode)) {
+	if l.dest != c.agents() && (res == nil || failsOpen(res.StatusCode)) {
 		c.failOpen(policy.ReasonDestinationDown, fmt.Sprintf("destination %s: %s", l.dest, why))
 		return
 	}
