@@ -1,7 +1,6 @@
 package door
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -18,6 +17,7 @@ import (
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/judge"
+	"github.com/portero/portero/sip/transaction"
 )
 
 // call is one caller's visit. All fields below box belong to its goroutine.
@@ -93,13 +93,20 @@ func (c *call) after(t time.Duration, f func()) *time.Timer {
 // run is the call's goroutine: events one after another until all legs are gone.
 func (c *call) run() {
 	c.d.deps.Metrics.CallStarted()
+	var events []event
 	for !c.finished() {
 		<-c.box.signal
-		for _, f := range c.box.take() {
-			c.do(f)
+		events = c.box.take(events)
+		for i, e := range events {
+			events[i] = event{}
+			c.do(e.run)
 		}
 	}
-	c.box.close()
+	for _, e := range c.box.close() {
+		if e.late != nil {
+			c.do(e.late)
+		}
+	}
 	c.do(c.release)
 	close(c.over)
 	c.d.forget(c)
@@ -197,24 +204,17 @@ func (c *call) other(l *leg) *leg {
 	return nil
 }
 
-// serveInvite runs on the transaction's handler until the INVITE has its final
-// response.
-func (c *call) serveInvite(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+// serveInvite starts the call's goroutine.
+func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	c.d.answer(req, tx, 100, "Trying")
 	l := c.callerLeg(req)
-	in := newIncoming(req, tx)
-	l.in = in
+	l.in = &incoming{req: req, tx: tx}
 	c.caller = l
 	c.d.addDialog(l)
-	if !tx.OnCancel(func(req *sipmsg.Request) { c.post(func() { c.onCancel(req) }) }) {
-		c.post(func() { c.onCancel(nil) })
-	}
+	tx.SetTag(l.localTag)
 	c.post(c.arrive)
+	tx.OnCancel(func(req *sipmsg.Request) { c.post(func() { c.onCancel(req) }) })
 	go c.run()
-	select {
-	case <-in.done:
-	case <-c.over:
-	}
 }
 
 // callerLeg makes the caller's leg from its INVITE (RFC 3261 section 12.1.1).
@@ -235,7 +235,7 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 		}
 	}
 	l.hop = c.d.hopAt(l.transport, c.in.local)
-	// sipgo answers a CANCEL by itself, with the tag it finds here.
+	// Every response to it has this tag.
 	req.To().Params.Add("tag", l.localTag)
 	return l
 }
@@ -289,19 +289,15 @@ func dialled(req *sipmsg.Request) string {
 	return req.Recipient.Host
 }
 
-// onCancel: sipgo found the INVITE unanswered and has sent its 487.
+// onCancel: the caller gave up. A CANCEL that crossed a final response does
+// nothing (RFC 3261 section 9.2).
 func (c *call) onCancel(req *sipmsg.Request) {
-	c.farewell = req
-	if c.caller.in != nil {
-		c.caller.in.finish()
-		c.caller.in = nil
-	}
-	if c.caller.unacked != nil {
-		c.caller.unacked.stop()
-		c.caller.unacked = nil
-	}
 	c.log.Info("CANCEL received")
-	c.answeredAt, c.rec.AnsweredAt = time.Time{}, store.Time{}
+	if c.caller.in == nil {
+		return
+	}
+	c.farewell = req
+	c.caller.respondPlain(c.caller.in, 487, "Request Terminated")
 	c.caller.gone(487)
 	c.outcome(487, "cancelled", "caller")
 	c.end("caller", "CANCEL")
@@ -369,17 +365,11 @@ func (c *call) release() {
 	for _, n := range c.promisedTo {
 		c.d.onTheLine(n, -1)
 	}
-	// sipgo keeps a finished INVITE transaction for 64*T1, and with it, through
-	// the callback for late 2xx, the legs and the call. What is large goes now.
+	// An answered INVITE's transaction waits for late 2xx for 64*T1, and keeps
+	// the leg and the call that long. What is large goes now.
 	c.judged, c.session, c.in.raw = nil, nil, nil
 	c.rec = store.Record{}
 	for _, l := range c.legs() {
 		l.theirs, l.ours, l.far, l.sent, l.invite = nil, nil, nil, "", nil
 	}
-}
-
-func noWait() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	time.AfterFunc(2*time.Second, cancel)
-	return ctx
 }

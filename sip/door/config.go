@@ -10,8 +10,8 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 )
 
-// maxMessage is what sipgo reads at once; a larger message would be cut.
-const maxMessage = 32 << 10
+// maxMessage is what a datagram can hold.
+const maxMessage = 65535
 
 // Config is the signalling side of a door.
 type Config struct {
@@ -41,6 +41,10 @@ type Config struct {
 	MaxCalls int `yaml:"max_calls"`
 	// MaxCallsPerTrunk bounds one trunk's share of MaxCalls. Default: 0, no bound.
 	MaxCallsPerTrunk int `yaml:"max_calls_per_trunk"`
+	// Sockets is how many UDP sockets share a listener's address (SO_REUSEPORT),
+	// each with a reader of its own: 0 to 64. Peers are spread over them, the
+	// messages of one peer stay in order. Default: 0, one a processor.
+	Sockets int `yaml:"sockets"`
 	// MaxMessage is the largest SIP message read, bytes. Default: 32768.
 	MaxMessage int `yaml:"max_message"`
 	// MaxHeaders is how many header lines a message may have. Default: 128.
@@ -89,7 +93,7 @@ func Defaults() Config {
 		Proxy:         "agents",
 		CallbackVia:   "agents",
 		MaxCalls:      2000,
-		MaxMessage:    maxMessage,
+		MaxMessage:    32 << 10,
 		MaxHeaders:    128,
 		RingTimeout:   3 * time.Minute,
 		AnswerTimeout: 8 * time.Second,
@@ -169,8 +173,11 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(r.path, "%d is too small; allowed: %d and more", r.n, r.least)
 		}
 	}
+	if c.Sockets < 0 || c.Sockets > 64 {
+		fault("sockets", "%d is not a number of sockets; allowed: 0 to 64", c.Sockets)
+	}
 	if c.MaxMessage > maxMessage {
-		fault("max_message", "%d is more than is read at once; allowed: up to %d", c.MaxMessage, maxMessage)
+		fault("max_message", "%d is more than a datagram holds; allowed: up to %d", c.MaxMessage, maxMessage)
 	}
 	for _, r := range []struct {
 		path string

@@ -33,7 +33,7 @@ func TestConfigFaults(t *testing.T) {
 		{"strangers", func(c *Config) { c.Strangers = "ban" }, `strangers: "ban" is not known; allowed: drop, refuse`},
 		{"caller id", func(c *Config) { c.CallerID = "600" }, `caller_id: "600" is not a SIP URI with a user, like sip:+15550100@192.0.2.1`},
 		{"calls", func(c *Config) { c.MaxCalls = 0 }, `max_calls: 0 is too small; allowed: 1 and more`},
-		{"message", func(c *Config) { c.MaxMessage = 1 << 20 }, `max_message: 1048576 is more than is read at once; allowed: up to 32768`},
+		{"message", func(c *Config) { c.MaxMessage = 1 << 20 }, `max_message: 1048576 is more than a datagram holds; allowed: up to 65535`},
 		{"time", func(c *Config) { c.RingTimeout = 0 }, `ring_timeout: 0s is not a time to wait; allowed: more than 0s`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

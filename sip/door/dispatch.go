@@ -1,54 +1,43 @@
 package door
 
 import (
-	"net/netip"
+	"bytes"
 	"strings"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+
+	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/transport"
 )
 
-// handle gives every method to the dispatcher.
-func (d *Door) handle() {
-	for _, m := range []sipmsg.RequestMethod{
-		sipmsg.INVITE, sipmsg.ACK, sipmsg.BYE, sipmsg.CANCEL, sipmsg.REGISTER, sipmsg.OPTIONS, sipmsg.SUBSCRIBE,
-		sipmsg.NOTIFY, sipmsg.REFER, sipmsg.INFO, sipmsg.MESSAGE, sipmsg.PRACK, sipmsg.UPDATE, sipmsg.PUBLISH,
-	} {
-		d.srv.OnRequest(m, d.guarded)
-	}
-	d.srv.OnNoRoute(d.guarded)
-}
-
-// guarded keeps a fault in one request from ending the process: sipgo recovers
-// nowhere.
-func (d *Door) guarded(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+// Request implements transaction.User. A fault in one request ends that request
+// and no more.
+func (d *Door) Request(in transaction.Incoming, tx *transaction.Server) {
 	defer func() {
 		if r := recover(); r != nil {
 			d.deps.Metrics.Panicked()
-			d.log.Error("a request's handler failed", zap.String("call_id", callIDOf(req)), zap.String("request", req.StartLine()),
+			d.log.Error("a request's handler failed", zap.String("call_id", callIDOf(in.Req)), zap.String("request", in.Req.StartLine()),
 				zap.Any("panic", r), zap.Stack("stack"))
-			if !req.IsAck() {
-				d.answer(req, tx, 500, "Server Internal Error")
-			}
+			d.answer(in.Req, tx, 500, "Server Internal Error")
 		}
 	}()
-	d.dispatch(req, tx)
+	d.dispatch(in, tx)
 }
 
+// Stray implements transaction.User.
+func (d *Door) Stray(*sipmsg.Response, transport.Flow) { d.deps.Metrics.SIPDropped("stray_response") }
+
 // dispatch sends a request to its dialog, to a new call, or to the proxy.
-func (d *Door) dispatch(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
-	source, err := netip.ParseAddrPort(req.Source())
-	if err != nil || !d.knows(source.Addr()) {
-		if !req.IsAck() {
-			d.answer(req, tx, 403, "Forbidden")
-		}
+func (d *Door) dispatch(in transaction.Incoming, tx *transaction.Server) {
+	req, source := in.Req, in.Flow.Remote
+	if !d.knows(source.Addr()) {
+		d.answer(req, tx, 403, "Forbidden")
 		return
 	}
 	if reason := mandatory(req); reason != "" {
-		if !req.IsAck() {
-			d.answer(req, tx, 400, "Bad Request: "+reason)
-		}
+		d.answer(req, tx, 400, "Bad Request: "+reason)
 		return
 	}
 	if tag, ok := req.To().Params.Get("tag"); ok && tag != "" {
@@ -70,7 +59,7 @@ func (d *Door) dispatch(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 	}
 	switch req.Method {
 	case sipmsg.INVITE:
-		d.invite(req, tx, source)
+		d.invite(in, tx)
 	case sipmsg.ACK:
 		d.deps.Metrics.SIPDropped("stray_ack")
 	case sipmsg.CANCEL, sipmsg.BYE, sipmsg.PRACK, sipmsg.UPDATE:
@@ -87,8 +76,8 @@ func (d *Door) dispatch(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 }
 
 // mandatory names what a request lacks that every request has (RFC 3261
-// section 8.1.1), or returns "". It also has sipgo parse these headers now, as
-// it parses lazily and a transaction's own goroutines read them too.
+// section 8.1.1), or returns "". It also has sipgo parse these headers now: it
+// parses lazily, and the request goes on to another goroutine.
 func mandatory(req *sipmsg.Request) string {
 	via := req.Via()
 	switch {
@@ -118,7 +107,7 @@ func mandatory(req *sipmsg.Request) string {
 }
 
 // options answers a ping of the door itself.
-func (d *Door) options(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+func (d *Door) options(req *sipmsg.Request, tx *transaction.Server) {
 	if d.Draining() {
 		res := sipmsg.NewResponseFromRequest(req, 503, "Service Unavailable", nil)
 		res.AppendHeader(sipmsg.NewHeader("Retry-After", "30"))
@@ -131,8 +120,11 @@ func (d *Door) options(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 	d.respond(tx, res)
 }
 
-// answer sends a plain response.
-func (d *Door) answer(req *sipmsg.Request, tx sipmsg.ServerTransaction, code int, reason string, headers ...sipmsg.Header) {
+// answer sends a plain response; an ACK, which has no transaction, gets none.
+func (d *Door) answer(req *sipmsg.Request, tx *transaction.Server, code int, reason string, headers ...sipmsg.Header) {
+	if tx == nil {
+		return
+	}
 	res := sipmsg.NewResponseFromRequest(req, code, reason, nil)
 	for _, h := range headers {
 		res.AppendHeader(h)
@@ -140,10 +132,7 @@ func (d *Door) answer(req *sipmsg.Request, tx sipmsg.ServerTransaction, code int
 	d.respond(tx, res)
 }
 
-func (d *Door) respond(tx sipmsg.ServerTransaction, res *sipmsg.Response) {
-	if tx == nil {
-		return
-	}
+func (d *Door) respond(tx *transaction.Server, res *sipmsg.Response) {
 	if err := tx.Respond(res); err != nil {
 		id := ""
 		if h := res.CallID(); h != nil {
@@ -197,11 +186,10 @@ func (d *Door) ended(callID, tag string) bool {
 
 // sweep forgets what is older than a transaction can be.
 func (d *Door) sweep(now time.Time) {
-	d.gate.sweep(now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for k, at := range d.graves {
-		if now.Sub(at) > 64*sipmsg.T1 {
+		if now.Sub(at) > d.timers.Timeout() {
 			delete(d.graves, k)
 		}
 	}
@@ -215,16 +203,8 @@ func attempt(req *sipmsg.Request) string {
 }
 
 // invite starts a call, or says why not.
-func (d *Door) invite(req *sipmsg.Request, tx sipmsg.ServerTransaction, source netip.AddrPort) {
-	id := ""
-	if h := req.GetHeader(rawHeader); h != nil {
-		id = h.Value()
-		req.RemoveHeader(rawHeader)
-	}
-	in, ok := d.gate.take(id)
-	if !ok {
-		in = received{raw: []byte(req.String()), at: time.Now()}
-	}
+func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
+	req, source := in.Req, in.Flow.Remote
 	log := d.log.With(zap.String("call_id", req.CallID().Value()))
 	trunk, ok := d.trunkOf(source.Addr())
 	if !ok {
@@ -238,7 +218,8 @@ func (d *Door) invite(req *sipmsg.Request, tx sipmsg.ServerTransaction, source n
 		return
 	}
 	c := d.newCall(req.CallID().Value(), log)
-	c.trunk, c.source, c.in = trunk, source, in
+	c.trunk, c.source = trunk, source
+	c.in = received{raw: bytes.Clone(in.Raw), at: in.At, local: in.Flow.Local}
 	if code, reason := d.admit(c, attempt(req)); code != 0 {
 		log.Warn("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
 		var headers []sipmsg.Header

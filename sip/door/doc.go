@@ -1,6 +1,6 @@
 // Package door is the front door itself: a back-to-back user agent for calls
 // (RFC 3261, RFC 7092) and a stateful proxy for everything else (RFC 3261
-// section 16), over sipgo's parser, transports and transactions.
+// section 16), over sipgo's parser and our own transports and transactions.
 //
 // A call is one goroutine with a mailbox (call.go). SIP transactions, media,
 // analysis, dialogues and timers post events to it; only it changes the call's

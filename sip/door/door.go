@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/emiago/sipgo"
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
@@ -22,6 +20,8 @@ import (
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
 	"github.com/portero/portero/sip/judge"
+	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/transport"
 )
 
 // Deps are the rooms a door works with.
@@ -43,6 +43,8 @@ type Deps struct {
 	// PacketConn opens a UDP listener; nil opens a real socket. Tests give
 	// their own network here.
 	PacketConn func(addr netip.AddrPort) (net.PacketConn, error)
+	// Timers are RFC 3261 section 17's; the zero value is the RFC's own.
+	Timers transaction.Timers
 }
 
 // Metrics counts what happens at the door. Its methods are called from many
@@ -66,9 +68,10 @@ type Door struct {
 	pbx     []netip.Prefix
 	targets map[string]target
 
-	ua     *sipgo.UserAgent
-	srv    *sipgo.Server
-	client *sipgo.Client
+	net    *transport.Layer
+	tx     *transaction.Layer
+	timers transaction.Timers
+	parser *sipmsg.Parser
 	hops   []*hop
 
 	gate     *gate
@@ -93,11 +96,6 @@ type trunk struct {
 	Trunk
 	nets []netip.Prefix
 }
-
-// anySize lets datagrams be as large as they are: sipgo would refuse to send
-// more than an MTU over UDP and has no way to TCP of its own; IP fragments are
-// the lesser evil. The setting is the whole process's.
-var anySize = sync.OnceFunc(func() { sipmsg.UDPMTUSize = 64 << 10 })
 
 // New builds a door; Serve opens it.
 func New(cfg Config, deps Deps) (*Door, error) {
@@ -161,30 +159,15 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	d.gate = newGate(d)
 	d.hearings = newHearings(d)
 
-	anySize()
-	quiet := slog.New(libraryLog(d.log))
-	ua, err := sipgo.NewUA(
-		sipgo.WithUserAgent("Portero"),
-		sipgo.WithUserAgentTransportLayerOptions(
-			sipmsg.WithTransportLayerReadFilter(d.gate.filter),
-			sipmsg.WithTransportLayerLogger(quiet)),
-		sipgo.WithUserAgentTransactionLayerOptions(
-			sipmsg.WithTransactionLayerLogger(quiet),
-			sipmsg.WithTransactionLayerUnhandledResponseHandler(func(*sipmsg.Response) {
-				d.deps.Metrics.SIPDropped("stray_response")
-			})),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("door: user agent: %w", err)
+	d.parser = sipmsg.NewParser()
+	d.timers = deps.Timers
+	if d.timers == (transaction.Timers{}) {
+		d.timers = transaction.DefaultTimers()
 	}
-	d.ua = ua
-	if d.srv, err = sipgo.NewServer(ua, sipgo.WithServerLogger(quiet)); err != nil {
-		return nil, fmt.Errorf("door: server: %w", err)
-	}
-	if d.client, err = sipgo.NewClient(ua, sipgo.WithClientLogger(quiet)); err != nil {
-		return nil, fmt.Errorf("door: client: %w", err)
-	}
-	d.handle()
+	limits := transport.DefaultLimits()
+	limits.Message = cfg.MaxMessage
+	d.net = transport.New(d.gate, limits, d.log)
+	d.tx = transaction.New(d.net, d, d.timers)
 	return d, nil
 }
 
@@ -209,32 +192,39 @@ func resolve(host string) ([]netip.Addr, error) {
 func (d *Door) Serve(ctx context.Context) error {
 	lctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	errs := make(chan error, len(d.cfg.Listen)+1)
+	errs := make(chan error, 1)
 	var serving sync.WaitGroup
 	var serves []func() error
 	for _, s := range d.cfg.Listen {
 		h, serve, err := d.open(s)
 		if err != nil {
-			d.closeHops()
+			d.net.Close()
 			return err
 		}
 		d.hops = append(d.hops, h)
-		serves = append(serves, serve)
+		for _, f := range serve {
+			serves = append(serves, func() error {
+				if err := f(); err != nil {
+					return fmt.Errorf("door: listener %s ended: %w", s, err)
+				}
+				return nil
+			})
+		}
+		d.log.Info("listening for SIP", zap.String("listener", s))
 	}
-	for i, serve := range serves { // only now: whoever serves reads all of d.hops
-		s := d.cfg.Listen[i]
+	for _, serve := range serves { // only now: whoever serves reads all of d.hops
 		serving.Add(1)
 		go func() {
 			defer serving.Done()
-			err := serve()
-			if lctx.Err() == nil {
-				errs <- fmt.Errorf("door: listener %s ended: %w", s, err)
+			if err := serve(); lctx.Err() == nil {
+				select {
+				case errs <- err:
+				default: // the first is enough
+				}
 			}
 		}()
-		d.log.Info("listening for SIP", zap.String("listener", s))
 	}
 	d.hearings.start()
-	d.known()
 	d.serving.Store(true)
 	var err error
 	select {
@@ -244,12 +234,12 @@ func (d *Door) Serve(ctx context.Context) error {
 		d.log.Error("a listener failed, the door closes", zap.Error(err))
 		d.endAll("listener failed")
 	}
-	d.settleSide(500 * time.Millisecond) // last BYEs get their answers
+	d.settleSide(500 * time.Millisecond)
+	d.tx.Settle(500 * time.Millisecond) // last BYEs get their answers
 	stop()
-	if cerr := d.ua.Close(); cerr != nil { // ends every transaction
-		d.log.Debug("closing the user agent", zap.Error(cerr))
-	}
-	d.closeHops()
+	d.tx.Close()
+	d.net.Close()
+	d.tx.Wait()
 	serving.Wait()
 	d.side.Wait()
 	d.hearings.stop()
@@ -282,22 +272,6 @@ func (d *Door) settleSide(atMost time.Duration) {
 	case <-done:
 	case <-time.After(atMost):
 	}
-}
-
-// drainTx reads a transaction's responses, which nobody waits for, to their end.
-func (d *Door) drainTx(tx sipmsg.ClientTransaction) {
-	d.spawn(func() {
-		for {
-			select {
-			case res := <-tx.Responses():
-				if !res.IsProvisional() {
-					return
-				}
-			case <-tx.Done():
-				return
-			}
-		}
-	})
 }
 
 // drain takes no new calls, waits for the running ones and then ends them.
@@ -339,21 +313,6 @@ func (d *Door) refuseCalls() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.draining.Store(true)
-}
-
-// known waits until sipgo knows the sockets: a request sent before would leave
-// by a socket of its own, from a port that nobody answers to.
-func (d *Door) known() {
-	for _, h := range d.hops {
-		for i := 0; h.transport == "UDP" && i < 1000; i++ {
-			c, err := d.srv.TransportLayer().GetConnection("udp", h.addr.String())
-			if err == nil && c != nil {
-				_, _ = c.TryClose() // gives back the reference that asking took
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}
 }
 
 // Serving says whether the door has opened its listeners.

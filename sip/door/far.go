@@ -355,7 +355,7 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 		code, text := 408, "Request Timeout"
 		if !l.answered.IsZero() {
 			code, text = 488, "Not Acceptable Here"
-		} else if !errors.Is(err, errSilent) && !errors.Is(err, sipmsg.ErrTransactionTimeout) {
+		} else if !errors.Is(err, errSilent) {
 			code, text = 503, "Service Unavailable"
 		}
 		c.refuse(code, text)

@@ -1,17 +1,16 @@
 package door
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
-	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/transport"
 )
 
 type countedDrops map[string]int
@@ -21,7 +20,7 @@ func (countedDrops) CallEnded(store.Record)        {}
 func (countedDrops) Decided(policy.Decision, bool) {}
 func (c countedDrops) SIPDropped(reason string)    { c[reason]++ }
 func (countedDrops) FramesDropped(uint64)          {}
-func (countedDrops) Panicked()                     {}
+func (c countedDrops) Panicked()                   { c["panic"]++ }
 
 const invite = "INVITE sip:100@192.0.2.1 SIP/2.0\r\nv: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n" +
 	"To: <sip:100@192.0.2.1>\r\ni: 1\r\nCSeq: 1 INVITE\r\n"
@@ -39,60 +38,44 @@ func TestGate(t *testing.T) {
 	trunk, stranger := "198.51.100.7:5060", "203.0.113.66:5060"
 	for _, c := range []struct {
 		name, from, strangers, in string
-		passes                    bool
 		drop                      string
 	}{
-		{"a call", trunk, "drop", invite + "\r\n", true, ""},
-		{"a response", trunk, "drop", "SIP/2.0 200 OK\r\nCall-ID: 1\r\n\r\n", true, ""},
-		{"a keep-alive", trunk, "drop", "\r\n\r\n", true, ""},
-		{"a stranger's call", stranger, "drop", invite + "\r\n", false, "stranger"},
-		{"a stranger's call, to be refused", stranger, "refuse", invite + "\r\n", true, "stranger"},
-		{"a stranger's OPTIONS, to be refused", stranger, "refuse", strings.ReplaceAll(invite, "INVITE", "OPTIONS") + "\r\n", false, "stranger"},
-		{"a scanner on the trunk", trunk, "drop", invite + "User-Agent: friendly-scanner\r\n\r\n", false, "scanner"},
-		{"a scanner's name in the body", trunk, "drop", invite + "\r\nUser-Agent: friendly-scanner\r\n", true, ""},
-		{"not SIP", trunk, "drop", "GET / HTTP/1.1\r\n\r\n", false, "not_sip"},
-		{"binary", trunk, "drop", "\x00\x01\x02\x03\x04\x05", false, "not_sip"},
-		{"too many headers", trunk, "drop", invite + strings.Repeat("X: y\r\n", 200) + "\r\n", false, "too_many_headers"},
-		{"too large", trunk, "drop", invite + "\r\n" + strings.Repeat("x", 40000), false, "too_large"},
+		{"a call", trunk, "drop", invite + "\r\n", ""},
+		{"a response", trunk, "drop", "SIP/2.0 200 OK\r\nCall-ID: 1\r\n\r\n", ""},
+		{"a stranger's call", stranger, "drop", invite + "\r\n", "stranger"},
+		{"a stranger's call, to be refused", stranger, "refuse", invite + "\r\n", ""},
+		{"a stranger's OPTIONS, to be refused", stranger, "refuse", strings.ReplaceAll(invite, "INVITE", "OPTIONS") + "\r\n", "stranger"},
+		{"a scanner on the trunk", trunk, "drop", invite + "User-Agent: friendly-scanner\r\n\r\n", "scanner"},
+		{"a scanner's name in the body", trunk, "drop", invite + "\r\nUser-Agent: friendly-scanner\r\n", ""},
+		{"not SIP", trunk, "drop", "GET / HTTP/1.1\r\n\r\n", "not_sip"},
+		{"binary", trunk, "drop", "\x00\x01\x02\x03\x04\x05", "not_sip"},
+		{"too many headers", trunk, "drop", invite + strings.Repeat("X: y\r\n", 200) + "\r\n", "too_many_headers"},
+		{"too large", trunk, "drop", invite + "\r\n" + strings.Repeat("x", 40000), "too_large"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, drops := testGate(c.strangers)
-			out, err := g.filter(sipmsg.TransportReadProps{Transport: "UDP", LocalAddr: &net.UDPAddr{}, RemoteAddr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(c.from))}, []byte(c.in))
-			if err != nil {
-				t.Fatalf("an error would end the listener: %v", err)
+			from := netip.MustParseAddrPort(c.from)
+			got := g.drop(transport.Received{Flow: transport.Flow{Transport: "UDP", Remote: from}, Data: []byte(c.in)})
+			if got != c.drop {
+				t.Errorf("dropped as %q, want %q", got, c.drop)
 			}
-			if (len(out) > 0) != c.passes {
-				t.Errorf("passed %v, want %v: %q", len(out) > 0, c.passes, out)
-			}
-			if c.drop != "" && drops[c.drop] != 1 || c.drop == "" && len(drops) > 0 {
-				t.Errorf("counted %v, want %q", drops, c.drop)
+			if refused := c.name == "a stranger's call, to be refused"; refused != (drops["stranger"] == 1) {
+				t.Errorf("counted %v", drops)
 			}
 		})
 	}
 }
 
-// The bytes of an INVITE reach the handler as they were, under a number that
-// nobody outside can give.
-func TestGateKeepsBytes(t *testing.T) {
-	g, _ := testGate("drop")
-	in := invite + "\r\n"
-	forged := strings.Replace(in, "From:", "x-portero-raw: deadbeef\r\n  folded\r\nFrom:", 1)
-	props := sipmsg.TransportReadProps{Transport: "UDP", LocalAddr: &net.UDPAddr{}, RemoteAddr: &net.UDPAddr{IP: net.IPv4(198, 51, 100, 7), Port: 5060}}
-	out, _ := g.filter(props, []byte(forged))
-	msg, err := sipmsg.NewParser().ParseSIP(out)
-	if err != nil {
-		t.Fatalf("%v: %q", err, out)
+// A stranger's connection is closed before a byte of it is read.
+func TestGateAdmits(t *testing.T) {
+	g, drops := testGate("refuse")
+	for from, want := range map[string]bool{"198.51.100.7:5060": true, "203.0.113.66:5060": false} {
+		if got := g.Admit("TCP", netip.AddrPort{}, netip.MustParseAddrPort(from)); got != want {
+			t.Errorf("%s admitted: %v", from, got)
+		}
 	}
-	hs := msg.(*sipmsg.Request).GetHeaders(rawHeader)
-	if len(hs) != 1 || hs[0].Value() == "deadbeef" {
-		t.Fatalf("raw headers %v", hs)
-	}
-	r, ok := g.take(hs[0].Value())
-	if !ok || string(r.raw) != in {
-		t.Errorf("kept %q (%v), want the message without the forged header", r.raw, ok)
-	}
-	if _, again := g.take(hs[0].Value()); again {
-		t.Error("the bytes were handed out twice")
+	if drops["stranger"] != 1 {
+		t.Errorf("counted %v", drops)
 	}
 }
 
@@ -111,34 +94,24 @@ func TestGateRefusesFew(t *testing.T) {
 	}
 }
 
-func TestGateIsBounded(t *testing.T) {
-	g, _ := testGate("drop")
-	for range maxRaw + 10 {
-		g.keep([]byte(invite), netip.AddrPort{})
-	}
-	if len(g.raw) != maxRaw {
-		t.Errorf("%d INVITEs kept, want %d", len(g.raw), maxRaw)
-	}
-	g.sweep(time.Now().Add(rawAge + time.Second))
-	if len(g.raw) != 0 {
-		t.Errorf("%d INVITEs left after their time", len(g.raw))
-	}
-}
-
 func FuzzGate(f *testing.F) {
 	f.Add([]byte(invite + "\r\n"))
 	f.Add([]byte("SIP/2.0 200 OK\r\n\r\n"))
-	f.Add([]byte(invite + "X-Portero-Raw: 1\r\n 2\r\n\r\n"))
-	g, _ := testGate("refuse")
-	props := sipmsg.TransportReadProps{Transport: "UDP", LocalAddr: &net.UDPAddr{}, RemoteAddr: &net.UDPAddr{IP: net.IPv4(198, 51, 100, 7), Port: 5060}}
+	f.Add([]byte(invite + "Content-Length: 3\r\n\r\nabcd"))
+	cfg := Defaults()
+	cfg.Trunks = []Trunk{{Name: "carrier", Addresses: []string{"198.51.100.0/24"}}}
+	cfg.Destinations = map[string]Destination{"agents": {URI: "sip:192.0.2.9"}}
+	drops := countedDrops{}
+	d, err := New(cfg, Deps{Log: zap.NewNop(), Metrics: drops})
+	if err != nil {
+		f.Fatal(err)
+	}
+	d.draining.Store(true) // no call begins
+	flow := transport.Flow{Transport: "UDP", Remote: netip.MustParseAddrPort("198.51.100.7:5060")}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		out, err := g.filter(props, in)
-		if err != nil {
-			t.Fatal("an error would end the listener")
+		d.gate.Receive(transport.Received{Flow: flow, Data: in, At: time.Now()})
+		if drops["panic"] > 0 {
+			t.Fatal("the gate panicked")
 		}
-		if len(out) > len(in)+100 {
-			t.Fatalf("%d bytes became %d", len(in), len(out))
-		}
-		g.sweep(time.Now().Add(time.Hour))
 	})
 }

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"github.com/portero/portero/sip/transport"
 )
 
 // hop is one of the door's own SIP sockets, as peers see it.
@@ -15,33 +18,40 @@ type hop struct {
 	addr      netip.AddrPort // bound
 	host      string         // told to peers
 	port      int            // told to peers
-	close     func() error
 }
 
 // open binds one listener and returns what serves it until it is closed.
-func (d *Door) open(s string) (*hop, func() error, error) {
+func (d *Door) open(s string) (*hop, []func() error, error) {
 	l, err := parseListen(s)
 	if err != nil {
 		return nil, nil, err
 	}
 	h := &hop{transport: strings.ToUpper(l.network), addr: l.addr}
-	var serve func() error
+	fail := func(err error) (*hop, []func() error, error) {
+		return nil, nil, fmt.Errorf("door: cannot listen on %s: %w; is another SIP server there?", s, err)
+	}
+	var serves []func() error
 	switch l.network {
 	case "udp":
-		pc, err := d.packetConn(l.addr)
+		conns, err := d.packetConns(l.addr)
 		if err != nil {
-			return nil, nil, fmt.Errorf("door: cannot listen on %s: %w; is another SIP server there?", s, err)
+			return fail(err)
 		}
-		h.addr, h.close = pc.LocalAddr().(*net.UDPAddr).AddrPort(), pc.Close
-		serve = func() error { return d.srv.ServeUDP(pc) }
+		h.addr = conns[0].LocalAddr().(*net.UDPAddr).AddrPort()
+		for _, pc := range conns {
+			serve, err := d.net.UDP(pc)
+			if err != nil {
+				return fail(err)
+			}
+			serves = append(serves, serve)
+		}
 	case "tcp":
-		ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(l.addr))
+		ln, err := transport.ListenTCP(l.addr)
 		if err != nil {
-			return nil, nil, fmt.Errorf("door: cannot listen on %s: %w; is another SIP server there?", s, err)
+			return fail(err)
 		}
-		h.addr, h.close = ln.Addr().(*net.TCPAddr).AddrPort(), ln.Close
-		fl := &framedListener{Listener: ln, gate: d.gate, max: d.cfg.MaxMessage}
-		serve = func() error { return d.srv.ServeTCP(fl) }
+		h.addr = ln.Addr().(*net.TCPAddr).AddrPort()
+		serves = append(serves, func() error { return d.net.ServeTCP(ln) })
 	}
 	h.host, h.port = bracket(h.addr.Addr()), int(h.addr.Port())
 	if d.cfg.Advertise != "" {
@@ -54,35 +64,20 @@ func (d *Door) open(s string) (*hop, func() error, error) {
 			h.port = port
 		}
 	}
-	return h, serve, nil
+	return h, serves, nil
 }
 
-func (d *Door) packetConn(a netip.AddrPort) (net.PacketConn, error) {
+// packetConns are the sockets of a UDP listener.
+func (d *Door) packetConns(a netip.AddrPort) ([]net.PacketConn, error) {
 	if d.deps.PacketConn != nil {
-		return d.deps.PacketConn(a)
+		pc, err := d.deps.PacketConn(a)
+		return []net.PacketConn{pc}, err
 	}
-	pc, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(a))
-	if err != nil {
-		return nil, err
+	n := d.cfg.Sockets
+	if n == 0 {
+		n = runtime.NumCPU()
 	}
-	// A burst of INVITEs must not be lost in the kernel; the system may grant less.
-	_ = pc.SetReadBuffer(4 << 20)
-	return pc, nil
-}
-
-func (d *Door) closeHops() {
-	for _, h := range d.hops {
-		_ = h.close()
-	}
-}
-
-func (d *Door) listensAt(local netip.AddrPort) bool {
-	for _, h := range d.hops {
-		if h.addr == local {
-			return true
-		}
-	}
-	return false
+	return transport.ListenUDP(a, n)
 }
 
 // hopFor picks the socket for requests to a peer: of the transport asked for,

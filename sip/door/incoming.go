@@ -3,28 +3,19 @@ package door
 import (
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+
+	"github.com/portero/portero/sip/transaction"
 )
 
-// incoming is a peer's request and its transaction. Its handler stays until a
-// final response was sent: sipgo ends a transaction whose handler returns.
+// incoming is a peer's request and its transaction.
 type incoming struct {
-	req  *sipmsg.Request
-	tx   sipmsg.ServerTransaction
-	done chan struct{}
-	once sync.Once
+	req *sipmsg.Request
+	tx  *transaction.Server
 }
-
-func newIncoming(req *sipmsg.Request, tx sipmsg.ServerTransaction) *incoming {
-	return &incoming{req: req, tx: tx, done: make(chan struct{})}
-}
-
-// finish lets the handler go.
-func (in *incoming) finish() { in.once.Do(func() { close(in.done) }) }
 
 // reply makes a response in the leg's dialog.
 func (l *leg) reply(in *incoming, code int, reason string) *sipmsg.Response {
@@ -44,11 +35,8 @@ func (l *leg) reply(in *incoming, code int, reason string) *sipmsg.Response {
 // respond sends a response made by reply.
 func (l *leg) respond(in *incoming, res *sipmsg.Response) {
 	l.c.d.respond(in.tx, res)
-	if !res.IsProvisional() {
-		if l.in == in {
-			l.in = nil
-		}
-		in.finish()
+	if !res.IsProvisional() && l.in == in {
+		l.in = nil
 	}
 }
 
@@ -60,9 +48,8 @@ func (l *leg) respondPlain(in *incoming, code int, reason string, headers ...sip
 	l.respond(in, res)
 }
 
-// receive takes a request in the leg's dialog from its handler and stays until
-// it has a final response.
-func (l *leg) receive(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
+// receive takes a request in the leg's dialog to the call's goroutine.
+func (l *leg) receive(req *sipmsg.Request, tx *transaction.Server) {
 	c := l.c
 	if req.IsAck() {
 		if !c.post(func() { l.onAck(req) }) {
@@ -70,25 +57,11 @@ func (l *leg) receive(req *sipmsg.Request, tx sipmsg.ServerTransaction) {
 		}
 		return
 	}
-	in := newIncoming(req, tx)
+	in := &incoming{req: req, tx: tx}
 	if req.IsInvite() {
-		tx.OnCancel(func(*sipmsg.Request) { // sipgo has sent the 487 itself
-			c.post(func() { l.onReinviteCancelled(in) })
-		})
+		tx.OnCancel(func(*sipmsg.Request) { c.post(func() { l.onReinviteCancelled(in) }) })
 	}
-	if !c.post(func() { l.onRequest(in) }) {
-		l.tooLate(in)
-		return
-	}
-	select {
-	case <-in.done:
-	case <-c.over:
-		select {
-		case <-in.done:
-		default:
-			l.tooLate(in)
-		}
-	}
+	c.box.postOr(func() { l.onRequest(in) }, func() { l.tooLate(in) })
 }
 
 // tooLate answers a request whose turn never came because the call has ended. A
@@ -267,10 +240,10 @@ func (l *leg) accept(in *incoming, res *sipmsg.Response, answer bool, onAck func
 	if l.unacked != nil {
 		l.unacked.stop()
 	}
-	u := &unacked{in: in, res: res, cseq: in.req.CSeq().SeqNo, wait: sipmsg.T1, answer: answer, onAck: onAck, lost: lost}
+	u := &unacked{in: in, res: res, cseq: in.req.CSeq().SeqNo, wait: l.c.d.timers.T1, answer: answer, onAck: onAck, lost: lost}
 	l.unacked = u
 	u.timer = l.c.after(u.wait, func() { l.acceptAgain(u) })
-	u.giveUp = l.c.after(64*sipmsg.T1, func() {
+	u.giveUp = l.c.after(l.c.d.timers.Timeout(), func() {
 		if l.unacked == u {
 			u.stop()
 			l.unacked = nil
@@ -284,20 +257,11 @@ func (l *leg) acceptAgain(u *unacked) {
 	if l.unacked != u {
 		return
 	}
-	if err := l.write(u); err != nil {
+	if err := u.in.tx.Respond(u.res); err != nil {
 		l.log.Debug("a 2xx could not be sent again", zap.Error(err))
 	}
-	u.wait = min(2*u.wait, sipmsg.T2)
+	u.wait = min(2*u.wait, l.c.d.timers.T2)
 	u.timer = l.c.after(u.wait, func() { l.acceptAgain(u) })
-}
-
-// write sends a 2xx past its transaction, on the transaction's own connection:
-// on a reliable transport sipgo has ended the transaction with the first 2xx.
-func (l *leg) write(u *unacked) error {
-	if t, ok := u.in.tx.(interface{ Connection() sipmsg.Connection }); ok && t.Connection() != nil {
-		return t.Connection().WriteMsg(u.res)
-	}
-	return l.c.d.srv.WriteResponse(u.res)
 }
 
 // onAck matches an ACK to the 2xx that waits for it.
@@ -319,8 +283,7 @@ func (l *leg) acked(u *unacked, ack *sipmsg.Request) {
 }
 
 // implied takes a later request of the peer for the ACK it must have sent
-// before: sipgo hands requests out on goroutines of their own, and so now and
-// then out of order. It returns false when the ACK itself is needed.
+// before: UDP may deliver them out of order, or lose the ACK. It returns false when the ACK itself is needed.
 func (l *leg) implied() bool {
 	u := l.unacked
 	if u == nil {
@@ -403,7 +366,7 @@ func (l *leg) acknowledge(o *outgoing, tag string, contentType string, data []by
 	if tag == "" {
 		l.ack, l.ackCSeq = ack, o.req.CSeq().SeqNo
 	}
-	if err := l.c.d.client.WriteRequest(ack, asIs); err != nil {
+	if err := l.c.d.write(ack); err != nil {
 		l.log.Warn("an ACK could not be sent", zap.Error(err))
 	}
 }
@@ -418,7 +381,7 @@ func (l *leg) again(o *outgoing, res *sipmsg.Response) {
 		return
 	}
 	if l.ack != nil && l.ackCSeq == o.req.CSeq().SeqNo {
-		if err := l.c.d.client.WriteRequest(l.ack, asIs); err != nil {
+		if err := l.c.d.write(l.ack); err != nil {
 			l.log.Warn("an ACK could not be sent again", zap.Error(err))
 		}
 	}
@@ -436,7 +399,7 @@ func (l *leg) late(o *outgoing, res *sipmsg.Response) {
 			return
 		}
 		if tag, _ := res.To().Params.Get("tag"); tag == l.remoteTag && l.ack != nil {
-			_ = c.d.client.WriteRequest(l.ack, asIs)
+			_ = c.d.write(l.ack)
 			return
 		}
 		l.dismiss(o, res)
@@ -452,10 +415,7 @@ func (l *leg) dismiss(o *outgoing, res *sipmsg.Response) {
 	fork.acknowledge(o, "", "", nil)
 	req := fork.request(sipmsg.BYE)
 	req.SetBody(nil)
-	tx, err := l.c.d.client.TransactionRequest(noWait(), req, asIs)
-	if err != nil {
+	if _, err := l.c.d.start(req, 0, unheard{}); err != nil {
 		l.log.Warn("an unwanted answer could not be hung up", zap.Error(err))
-		return
 	}
-	l.c.d.drainTx(tx)
 }

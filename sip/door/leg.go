@@ -155,7 +155,7 @@ func (l *leg) address(req *sipmsg.Request, transport, hostport string) {
 // else where the peer's signalling came from. The latter serves peers behind
 // NAT and keeps the door from sending to places a Contact makes up.
 func (l *leg) nextHop() (transport, hostport string) {
-	if l.transport == "TCP" && l.uas && l.c.d.connected(l.peer) {
+	if l.transport != "UDP" && l.uas && l.c.d.connected(l.transport, l.peer) {
 		return l.transport, l.peer
 	}
 	u := &l.target
@@ -180,13 +180,9 @@ func (l *leg) nextHop() (transport, hostport string) {
 }
 
 // connected says whether a stream connection to a peer is open.
-func (d *Door) connected(hostport string) bool {
-	conn, err := d.srv.TransportLayer().GetConnection("tcp", hostport)
-	if err != nil || conn == nil {
-		return false
-	}
-	_, _ = conn.TryClose() // gives back the reference that asking took
-	return true
+func (d *Door) connected(over, hostport string) bool {
+	a, err := netip.ParseAddrPort(hostport)
+	return err == nil && d.net.Connected(over, a)
 }
 
 // establish takes the dialog's remote side from a response to our INVITE

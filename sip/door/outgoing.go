@@ -1,21 +1,23 @@
 package door
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
-	"github.com/emiago/sipgo"
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+
+	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/transport"
 )
 
 // outgoing is a request of ours and its transaction.
 type outgoing struct {
 	leg       *leg
 	req       *sipmsg.Request
-	tx        sipmsg.ClientTransaction
+	tx        *transaction.Client
 	alive     bool // a response was received
 	final     bool
 	cancelled bool // a CANCEL is wanted
@@ -28,91 +30,87 @@ type outgoing struct {
 
 var errSilent = errors.New("no response")
 
-// asIs has sipgo send a request as it was made.
-func asIs(*sipgo.Client, *sipmsg.Request) error { return nil }
-
-// send starts a client transaction. With async the connection is made and the
-// request written on another goroutine: the first request to a place may have
-// to dial it.
-func (l *leg) send(req *sipmsg.Request, async bool, response func(*sipmsg.Response), failed func(error)) *outgoing {
+// send starts a client transaction toward the leg's peer.
+func (l *leg) send(req *sipmsg.Request, _ bool, response func(*sipmsg.Response), failed func(error)) *outgoing {
 	o := &outgoing{leg: l, req: req, response: response, failed: failed}
-	run := func(within time.Duration) bool {
-		tx, ok := o.start(within)
-		if !ok {
-			return false
-		}
-		l.c.post(func() {
-			o.tx = tx
-			if o.cancelled {
-				o.cancel()
-			}
-		})
-		l.c.d.spawn(func() { o.pump(tx) })
-		return true
+	tx, err := l.c.d.start(req, l.c.d.cfg.AnswerTimeout, o)
+	if err != nil {
+		l.c.post(func() { o.fail(err) })
 	}
-	if !async {
-		run(2 * time.Second)
-		return o
-	}
-	l.c.d.spawn(func() { run(l.c.d.cfg.AnswerTimeout) })
+	o.tx = tx
 	return o
 }
 
-func (o *outgoing) start(within time.Duration) (sipmsg.ClientTransaction, bool) {
-	c := o.leg.c
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	if o.req.Body() == nil {
-		o.req.SetBody(nil) // Content-Length: 0, which a stream needs (RFC 3261 section 18.3)
+// start sends a request to its destination and has u told what it comes to.
+// within bounds connecting.
+func (d *Door) start(req *sipmsg.Request, within time.Duration, u transaction.ClientUser) (*transaction.Client, error) {
+	if req.Body() == nil {
+		req.SetBody(nil) // Content-Length: 0, which a stream needs (RFC 3261 section 18.3)
 	}
-	tx, err := c.d.client.TransactionRequest(ctx, o.req, asIs)
+	to, err := targetOf(req)
 	if err != nil {
-		c.post(func() { o.fail(fmt.Errorf("cannot send to %s: %w", o.req.Destination(), err)) })
-		return nil, false
+		return nil, err
 	}
-	if o.req.IsInvite() {
-		// Repeated and forked 2xx come this way, after the transaction's first.
-		tx.OnRetransmission(func(res *sipmsg.Response) {
-			if !c.post(func() { o.leg.again(o, res) }) {
-				o.leg.late(o, res)
-			}
-		})
-	}
-	return tx, true
+	return d.tx.Request(req, to, within, u)
 }
 
-// pump hands responses to the call until the first final one.
-func (o *outgoing) pump(tx sipmsg.ClientTransaction) {
-	d := o.leg.c.d
-	for {
-		select {
-		case res := <-tx.Responses():
-			if res.To() == nil || res.CSeq() == nil {
-				d.deps.Metrics.SIPDropped("bad_response")
-				continue
-			}
-			res.Contact()
-			posted := o.leg.c.post(func() { o.handle(res) })
-			if !posted && res.IsSuccess() && o.req.IsInvite() {
-				o.leg.late(o, res)
-			}
-			if !res.IsProvisional() {
-				return
-			}
-		case <-tx.Done():
-			err := tx.Err()
-			if err == nil {
-				err = errSilent
-			}
-			o.leg.c.post(func() { o.fail(err) })
-			return
-		}
+// write sends an ACK, which has no transaction, to its destination.
+func (d *Door) write(req *sipmsg.Request) error {
+	to, err := targetOf(req)
+	if err != nil {
+		return err
 	}
+	return d.tx.Write(req, to)
+}
+
+func targetOf(req *sipmsg.Request) (transport.Target, error) {
+	a, err := netip.ParseAddrPort(req.Destination())
+	if err != nil {
+		return transport.Target{}, fmt.Errorf("door: a request has no address to go to: %w", err)
+	}
+	t := transport.Target{Transport: req.Transport(), Addr: netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}
+	if ip, ok := netip.AddrFromSlice(req.Laddr.IP); ok {
+		t.Local = netip.AddrPortFrom(ip.Unmap(), uint16(req.Laddr.Port))
+	}
+	return t, nil
+}
+
+// unheard is the user of a request whose outcome changes nothing.
+type unheard struct{}
+
+// Response implements transaction.ClientUser.
+func (unheard) Response(*sipmsg.Response) {}
+
+// Failed implements transaction.ClientUser.
+func (unheard) Failed(error) {}
+
+// Response implements transaction.ClientUser.
+func (o *outgoing) Response(res *sipmsg.Response) {
+	c := o.leg.c
+	if res.To() == nil || res.From() == nil {
+		c.d.deps.Metrics.SIPDropped("bad_response")
+		return
+	}
+	res.Contact() // sipgo parses lazily, and another goroutine goes on with it
+	if !c.post(func() { o.handle(res) }) && res.IsSuccess() && o.req.IsInvite() {
+		o.leg.late(o, res)
+	}
+}
+
+// Failed implements transaction.ClientUser.
+func (o *outgoing) Failed(err error) {
+	if errors.Is(err, transaction.ErrTimeout) {
+		err = errSilent
+	}
+	o.leg.c.post(func() { o.fail(err) })
 }
 
 // handle gives one response to whoever sent the request.
 func (o *outgoing) handle(res *sipmsg.Response) {
 	if o.final {
+		if res.IsSuccess() && o.req.IsInvite() { // a repeat, or another branch
+			o.leg.again(o, res)
+		}
 		return
 	}
 	o.alive = true
@@ -141,8 +139,8 @@ func (o *outgoing) done() {
 	}
 }
 
-// within gives up a request that has no final response after so long: sipgo has
-// no timer C, and its timer B ends with the first provisional response.
+// within gives up a request that has no final response after so long: timer B
+// ends with the first provisional response, and timer C is the proxy's.
 func (o *outgoing) within(t time.Duration) {
 	if o.timer != nil {
 		o.timer.Stop()
@@ -186,13 +184,10 @@ func (o *outgoing) cancel() {
 			req.AppendHeader(sipmsg.HeaderClone(h))
 		}
 	}
-	req.SetTransport(o.req.Transport())
-	req.SetDestination(o.req.Destination())
-	req.Laddr = o.req.Laddr
-	ignore := func(*sipmsg.Response) {}
-	o.leg.send(req, false, ignore, func(err error) {
-		o.leg.log.Info("no answer to a CANCEL", zap.Error(err))
-	})
+	req.SetBody(nil)
+	if _, err := o.leg.c.d.tx.RequestOn(o.tx.Flow(), req, unheard{}); err != nil {
+		o.leg.log.Info("a CANCEL could not be sent", zap.Error(err))
+	}
 	// A peer that answers neither the CANCEL nor the INVITE is given 64*T1
 	// (RFC 3261 section 9.1), then the leg is given up.
 	o.within64T1()
@@ -202,7 +197,7 @@ func (o *outgoing) within64T1() {
 	if o.timer != nil {
 		o.timer.Stop()
 	}
-	o.timer = o.leg.c.after(64*sipmsg.T1, func() {
+	o.timer = o.leg.c.after(o.leg.c.d.timers.Timeout(), func() {
 		if !o.final {
 			o.done()
 			o.leg.gone(408)

@@ -1,12 +1,14 @@
 package door
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
-	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+
+	"github.com/portero/portero/sip/transaction"
 )
 
 // routedHere says whether a request's first route is this door: it belongs to a
@@ -19,7 +21,7 @@ func (d *Door) routedHere(req *sipmsg.Request) bool {
 // proxy is the stateful proxy for everything that is not a call (RFC 3261
 // section 16). Requests of a trunk go to the configured PBX, requests of the
 // PBX to the address they name, if the configuration names it too.
-func (d *Door) proxy(req *sipmsg.Request, tx sipmsg.ServerTransaction, source netip.AddrPort) {
+func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.AddrPort) {
 	if req.IsAck() {
 		d.deps.Metrics.SIPDropped("stray_ack")
 		return
@@ -55,56 +57,45 @@ func (d *Door) proxy(req *sipmsg.Request, tx sipmsg.ServerTransaction, source ne
 		return
 	}
 	out := d.forwarded(req, transport, hostport)
-	ctx := noWait()
-	ctl, err := d.client.TransactionRequest(ctx, out, asIs)
-	if err != nil {
-		log.Warn("a request could not be forwarded", zap.String("to", hostport), zap.Error(err))
-		d.answer(req, tx, 503, "Service Unavailable")
-		return
+	p := &passed{d: d, req: req, tx: tx, log: log}
+	if _, err := d.start(out, d.cfg.AnswerTimeout, p); err != nil {
+		p.Failed(err)
 	}
-	d.passResponses(req, tx, ctl, log)
 }
 
-// passResponses hands responses back until the final one (RFC 3261 section 16.7).
-func (d *Door) passResponses(req *sipmsg.Request, tx sipmsg.ServerTransaction, ctl sipmsg.ClientTransaction, log *zap.Logger) {
-	limit := time.NewTimer(64*sipmsg.T1 + time.Second)
-	defer limit.Stop()
-	for {
-		select {
-		case res := <-ctl.Responses():
-			if res.StatusCode == 100 {
-				continue
-			}
-			back := res.Clone()
-			back.RemoveHeader("Via") // ours, the topmost
-			if back.Via() == nil {
-				log.Info("a response has no Via but ours and is dropped", zap.Int("status", res.StatusCode))
-				if !res.IsProvisional() {
-					d.answer(req, tx, 502, "Bad Gateway")
-					return
-				}
-				continue
-			}
-			back.SetBody(res.Body())
-			back.SetTransport(req.Transport())
-			back.SetDestination(sipmsg.NewResponseFromRequest(req, 100, "Trying", nil).Destination())
-			d.respond(tx, back)
-			if !res.IsProvisional() {
-				return
-			}
-		case <-ctl.Done():
-			log.Info("no response from the next hop", zap.Error(ctl.Err()))
-			d.answer(req, tx, 408, "Request Timeout")
-			return
-		case <-tx.Done():
-			d.drainTx(ctl)
-			return
-		case <-limit.C:
-			ctl.Terminate()
-			d.answer(req, tx, 408, "Request Timeout")
-			return
-		}
+// passed is a request that was proxied: its responses go back (RFC 3261 section
+// 16.7).
+type passed struct {
+	d   *Door
+	req *sipmsg.Request
+	tx  *transaction.Server
+	log *zap.Logger
+}
+
+// Response implements transaction.ClientUser.
+func (p *passed) Response(res *sipmsg.Response) {
+	if res.StatusCode == 100 {
+		return
 	}
+	res.RemoveHeader("Via") // ours, the topmost
+	if res.Via() == nil {
+		p.log.Info("a response has no Via but ours and is dropped", zap.Int("status", res.StatusCode))
+		if !res.IsProvisional() {
+			p.d.answer(p.req, p.tx, 502, "Bad Gateway")
+		}
+		return
+	}
+	p.d.respond(p.tx, res)
+}
+
+// Failed implements transaction.ClientUser.
+func (p *passed) Failed(err error) {
+	p.log.Info("no response from the next hop", zap.Error(err))
+	if errors.Is(err, transaction.ErrTransport) { // RFC 3261 section 16.9
+		p.d.answer(p.req, p.tx, 503, "Service Unavailable")
+		return
+	}
+	p.d.answer(p.req, p.tx, 408, "Request Timeout")
 }
 
 func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
@@ -167,17 +158,7 @@ func (d *Door) forwarded(req *sipmsg.Request, transport, hostport string) *sipms
 	h := d.hopFor(transport, hostport)
 	vias := req.GetHeaders("Via")
 	for i := len(vias) - 1; i >= 0; i-- {
-		v := sipmsg.HeaderClone(vias[i])
-		if top, ok := v.(*sipmsg.ViaHeader); ok && i == 0 {
-			host, port, found := strings.Cut(req.Source(), ":")
-			if rport, has := top.Params.Get("rport"); has && rport == "" && found { // RFC 3581 section 4
-				top.Params.Add("rport", port)
-				top.Params.Add("received", host)
-			} else if found && top.Host != host {
-				top.Params.Add("received", host)
-			}
-		}
-		out.PrependHeader(v)
+		out.PrependHeader(sipmsg.HeaderClone(vias[i]))
 	}
 	out.PrependHeader(h.via(transport))
 	switch req.Method { // these open dialogs whose later requests must come this way too

@@ -191,13 +191,12 @@ func (l *leg) unacknowledged() {
 	l.c.end("portero", "no ACK")
 }
 
-// onReinviteCancelled: sipgo has answered the CANCEL of a re-INVITE with 487.
+// onReinviteCancelled: a re-INVITE was given up before it was answered.
 func (l *leg) onReinviteCancelled(in *incoming) {
 	if l.in != in {
 		return
 	}
-	l.in = nil
-	in.finish()
+	l.respondPlain(in, 487, "Request Terminated")
 	if other := l.c.other(l); other != nil && other.out != nil {
 		other.out.cancel()
 	}

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emiago/sipgo/sip"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.yaml.in/yaml/v4"
@@ -32,15 +31,15 @@ import (
 	"github.com/portero/portero/sip/door"
 	"github.com/portero/portero/sip/door/scenario"
 	"github.com/portero/portero/sip/judge"
+	"github.com/portero/portero/sip/transaction"
 )
 
 const scenarios = "../../../testdata/scenarios"
 
-// The timers of RFC 3261 section 17 are the whole process's in sipgo; these let
-// a transaction time out (64*T1) in 1.6 s.
+// timers let a transaction time out (64*T1) in 1.6 s.
+var timers = transaction.Timers{T1: 25 * time.Millisecond, T2: 100 * time.Millisecond, T4: 100 * time.Millisecond, D: 200 * time.Millisecond}
+
 func TestMain(m *testing.M) {
-	sip.SetTimers(25*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond)
-	sip.Timer_D = 200 * time.Millisecond
 	flag.Parse()
 	if err := flag.Set("test.parallel", "12"); err != nil { // they wait most of the time
 		panic(err)
@@ -166,6 +165,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
 		Records: d.keep,
+		Timers:  timers,
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
 		},

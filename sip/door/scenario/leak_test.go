@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emiago/sipgo/sip"
-
 	"github.com/portero/portero/sip/door/scenario"
 )
 
@@ -28,7 +26,7 @@ func TestNothingIsLeftOfCalls(t *testing.T) {
 		d.forget()
 		// The agents of every script begin with the same branches: their
 		// transactions of before must be over.
-		time.Sleep(70 * sip.T1)
+		time.Sleep(70 * timers.T1)
 		if err := scenario.Run(s, n, d); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -36,7 +34,7 @@ func TestNothingIsLeftOfCalls(t *testing.T) {
 			before = settled(t, d, 0)
 		}
 	}
-	time.Sleep(70 * sip.T1)
+	time.Sleep(70 * timers.T1)
 	if after := settled(t, d, before); after > before {
 		buf := make([]byte, 1<<20)
 		t.Errorf("%d goroutines are left of %d calls' worth:\n%s", after-before, 5, buf[:runtime.Stack(buf, true)])

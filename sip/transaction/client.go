@@ -1,0 +1,390 @@
+package transaction
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"github.com/portero/portero/sip/transport"
+)
+
+// clientState is that of RFC 3261 figures 5 and 6, and of RFC 6026 figure 5.
+type clientState int
+
+const (
+	connecting clientState = iota // the request waits for a connection
+	calling                       // it was sent; "trying" for a non-INVITE
+	ringing                       // a provisional response came: "proceeding"
+	taken                         // INVITE: a 2xx came: "accepted"
+	refused                       // a final response came: "completed"
+	over
+)
+
+// ClientUser gets what a request comes to.
+type ClientUser interface {
+	// Response is called with each response; for an INVITE also with every
+	// repeated or forked 2xx, until 64*T1 after the first.
+	Response(*sipmsg.Response)
+	// Failed is called when there will be no final response. It is the last call.
+	Failed(error)
+}
+
+// Client is a client transaction.
+type Client struct {
+	layer  *Layer
+	key    clientKey
+	invite bool
+
+	mu       sync.Mutex
+	user     ClientUser
+	state    clientState
+	flow     transport.Flow
+	req      *sipmsg.Request // until a final response: the ACK and CANCEL are made of it
+	sent     []byte          // until a response: sent again by timers A and E
+	ack      []byte          // of a refused INVITE, sent again for each repeat
+	timer    *time.Timer
+	deadline time.Time
+	interval time.Duration
+}
+
+// Request sends a request and has u told what it comes to. The request must have
+// its top Via; over a stream it may be sent after Request has returned. The
+// error is that of closing: every other failure goes to u.
+func (l *Layer) Request(req *sipmsg.Request, to transport.Target, within time.Duration, u ClientUser) (*Client, error) {
+	via := req.Via()
+	branch, _ := via.Params.Get("branch")
+	t := &Client{layer: l, key: clientKey{branch, string(req.Method)}, invite: req.IsInvite(), user: u, req: req}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, ErrEnded
+	}
+	l.clients[t.key] = t
+	l.mu.Unlock()
+
+	f, ready := l.net.Ready(to)
+	if to.Transport == transport.UDP {
+		if !ready {
+			t.fail(wrapSend(to.Addr, transport.ErrNoSocket))
+			return t, nil
+		}
+		data := encoded(req)
+		if len(data) > MTU && l.mayTCP(to.Addr) {
+			err := l.spawn(func() { t.large(data, f, to) })
+			return t, err
+		}
+		t.start(f, data)
+		return t, nil
+	}
+	if ready {
+		t.start(f, encoded(req))
+		return t, nil
+	}
+	return t, l.spawn(func() {
+		f, err := l.connect(to, within)
+		if err != nil {
+			t.fail(wrapSend(to.Addr, err))
+			return
+		}
+		t.start(f, encoded(req))
+	})
+}
+
+// RequestOn sends a request by the way another went: a CANCEL after its INVITE.
+func (l *Layer) RequestOn(f transport.Flow, req *sipmsg.Request, u ClientUser) (*Client, error) {
+	branch, _ := req.Via().Params.Get("branch")
+	t := &Client{layer: l, key: clientKey{branch, string(req.Method)}, invite: req.IsInvite(), user: u, req: req}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, ErrEnded
+	}
+	l.clients[t.key] = t
+	l.mu.Unlock()
+	t.start(f, encoded(req))
+	return t, nil
+}
+
+func (l *Layer) connect(to transport.Target, within time.Duration) (transport.Flow, error) {
+	if within <= 0 {
+		within = l.timers.Timeout()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return l.net.Connect(ctx, to)
+}
+
+// MTU is the size from which a request goes by TCP if the next hop takes it, as
+// the path's MTU is not known (RFC 3261 section 18.1.1).
+const MTU = 1300
+
+// Of the attempt to send a large request by TCP.
+const (
+	largeWithin = 500 * time.Millisecond // a peer that drops SYNs must not cost more
+	noTCPFor    = time.Minute            // one that refused is not asked again before
+)
+
+func (l *Layer) mayTCP(a netip.AddrPort) bool {
+	v, ok := l.noTCP.Load(a)
+	if !ok {
+		return true
+	}
+	if time.Now().Before(v.(time.Time)) {
+		return false
+	}
+	l.noTCP.Delete(a)
+	return true
+}
+
+// large sends a request that exceeds the MTU by TCP if the peer takes it, else
+// by UDP in fragments. The peer's other requests stay with UDP.
+func (t *Client) large(data []byte, udp transport.Flow, to transport.Target) {
+	tcp := transport.Target{Transport: transport.TCP, Addr: to.Addr, Local: to.Local}
+	f, err := t.layer.connect(tcp, largeWithin)
+	if err != nil {
+		t.layer.noTCP.Store(to.Addr, time.Now().Add(noTCPFor))
+		t.start(udp, data)
+		return
+	}
+	t.mu.Lock()
+	if t.state == over {
+		t.mu.Unlock()
+		return
+	}
+	t.req.Via().Transport = transport.TCP
+	t.req.SetTransport(transport.TCP)
+	data = encoded(t.req)
+	t.mu.Unlock()
+	t.start(f, data)
+}
+
+// start sends the request for the first time.
+func (t *Client) start(f transport.Flow, data []byte) {
+	t.mu.Lock()
+	if t.state != connecting {
+		t.mu.Unlock()
+		return
+	}
+	t.state, t.flow = calling, f
+	timers := t.layer.timers
+	t.deadline = time.Now().Add(timers.Timeout()) // timers B and F
+	if transport.Reliable(f.Transport) {
+		t.arm(timers.Timeout())
+	} else {
+		t.sent, t.interval = data, timers.T1
+		t.arm(timers.T1)
+	}
+	t.mu.Unlock()
+	if err := t.layer.net.Reply(f, data); err != nil {
+		t.fail(wrapSend(f.Remote, err))
+	}
+}
+
+// Flow is the way the request went; the CANCEL goes the same.
+func (t *Client) Flow() transport.Flow {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.flow
+}
+
+func (t *Client) arm(d time.Duration) {
+	if t.timer == nil {
+		t.timer = time.AfterFunc(d, t.tick)
+		return
+	}
+	t.timer.Reset(d)
+}
+
+// tick is every timer of the transaction.
+func (t *Client) tick() {
+	t.mu.Lock()
+	left := time.Until(t.deadline)
+	waits := t.state == calling || t.state == ringing && !t.invite
+	switch {
+	case t.state == over:
+		t.mu.Unlock()
+		return
+	case left <= 0 && waits:
+		t.mu.Unlock()
+		t.fail(ErrTimeout)
+		return
+	case t.state == ringing: // an INVITE rings as long as its user lets it
+		if t.invite {
+			t.mu.Unlock()
+			return
+		}
+	case !waits: // timers D, K and M
+		if left > time.Millisecond {
+			t.arm(left)
+		} else {
+			t.end()
+		}
+		t.mu.Unlock()
+		return
+	}
+	data, f := t.sent, t.flow
+	if data == nil {
+		t.arm(left)
+		t.mu.Unlock()
+		return
+	}
+	if t.invite {
+		t.interval *= 2
+	} else if t.interval = min(2*t.interval, t.layer.timers.T2); t.state == ringing {
+		t.interval = t.layer.timers.T2
+	}
+	t.arm(min(t.interval, max(left, 0)))
+	t.mu.Unlock()
+	_ = t.layer.net.Reply(f, data)
+}
+
+// receive takes a response.
+func (t *Client) receive(res *sipmsg.Response) {
+	t.mu.Lock()
+	timers := t.layer.timers
+	reliable := transport.Reliable(t.flow.Transport)
+	switch {
+	case t.state == over:
+		t.mu.Unlock()
+		return
+	case t.state == refused:
+		ack, f := t.ack, t.flow
+		t.mu.Unlock()
+		if ack != nil && !res.IsProvisional() {
+			_ = t.layer.net.Reply(f, ack)
+		}
+		return
+	case t.state == taken:
+		if !res.IsSuccess() {
+			t.mu.Unlock()
+			return
+		}
+	case res.IsProvisional():
+		t.state = ringing
+		if t.invite {
+			t.sent = nil
+			if t.timer != nil {
+				t.timer.Stop()
+			}
+		}
+	case t.invite && res.IsSuccess():
+		t.state = taken
+		t.sent, t.req = nil, nil
+		t.wait(timers.Timeout()) // timer M
+	case t.invite:
+		t.state = refused
+		ack := encoded(ackFor(t.req, res))
+		f, u := t.flow, t.user
+		t.sent, t.req, t.user = nil, nil, nil
+		if reliable {
+			t.end()
+		} else {
+			t.ack = ack
+			t.wait(timers.D)
+		}
+		t.mu.Unlock()
+		_ = t.layer.net.Reply(f, ack)
+		u.Response(res)
+		return
+	default:
+		t.state = refused
+		u := t.user
+		t.sent, t.req, t.user = nil, nil, nil
+		if reliable {
+			t.end()
+		} else {
+			t.wait(timers.T4) // timer K
+		}
+		t.mu.Unlock()
+		u.Response(res)
+		return
+	}
+	u := t.user
+	t.mu.Unlock()
+	u.Response(res)
+}
+
+func (t *Client) wait(d time.Duration) {
+	t.deadline = time.Now().Add(d)
+	t.arm(d)
+}
+
+// Forget has a transaction no longer tell its user; what comes is absorbed, and
+// a refused INVITE still acknowledged.
+func (t *Client) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.user = nobody{}
+}
+
+type nobody struct{}
+
+func (nobody) Response(*sipmsg.Response) {}
+func (nobody) Failed(error)              {}
+
+func (t *Client) fail(err error) {
+	t.mu.Lock()
+	if t.state >= taken {
+		t.mu.Unlock()
+		return
+	}
+	u := t.user
+	t.end()
+	t.mu.Unlock()
+	if u != nil && !errors.Is(err, ErrEnded) {
+		u.Failed(err)
+	}
+}
+
+// end takes the transaction out of the books. The caller holds t.mu.
+func (t *Client) end() {
+	if t.state == over {
+		return
+	}
+	t.state = over
+	t.sent, t.req, t.ack, t.user = nil, nil, nil, nil
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	t.layer.mu.Lock()
+	if t.layer.clients[t.key] == t {
+		delete(t.layer.clients, t.key)
+	}
+	t.layer.mu.Unlock()
+}
+
+func (t *Client) stop() {
+	t.mu.Lock()
+	t.end()
+	t.mu.Unlock()
+}
+
+// ackFor acknowledges the refusal of an INVITE (RFC 3261 section 17.1.1.3).
+func ackFor(invite *sipmsg.Request, res *sipmsg.Response) *sipmsg.Request {
+	ack := sipmsg.NewRequest(sipmsg.ACK, invite.Recipient)
+	ack.AppendHeader(invite.Via().Clone())
+	for _, h := range invite.GetHeaders("Route") {
+		ack.AppendHeader(sipmsg.HeaderClone(h))
+	}
+	mf := sipmsg.MaxForwardsHeader(70)
+	ack.AppendHeader(&mf)
+	ack.AppendHeader(sipmsg.HeaderClone(invite.From()))
+	if to := res.To(); to != nil {
+		ack.AppendHeader(sipmsg.HeaderClone(to))
+	} else {
+		ack.AppendHeader(sipmsg.HeaderClone(invite.To()))
+	}
+	ack.AppendHeader(sipmsg.HeaderClone(invite.CallID()))
+	ack.AppendHeader(&sipmsg.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: sipmsg.ACK})
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} { // section 22.1
+		for _, h := range invite.GetHeaders(name) {
+			ack.AppendHeader(sipmsg.HeaderClone(h))
+		}
+	}
+	ack.SetBody(nil)
+	return ack
+}

@@ -1,0 +1,307 @@
+package transaction
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+
+	"github.com/portero/portero/sip/transport"
+)
+
+// Layer matches messages to transactions.
+type Layer struct {
+	net    *transport.Layer
+	user   User
+	timers Timers
+
+	mu      sync.Mutex
+	servers map[serverKey]*Server
+	clients map[clientKey]*Client
+	closed  bool
+	wg      sync.WaitGroup
+
+	noTCP sync.Map // netip.AddrPort: time until which large requests go by UDP
+}
+
+// New makes a layer over a transport. The transport's receiver parses and calls
+// Receive.
+func New(n *transport.Layer, u User, t Timers) *Layer {
+	return &Layer{net: n, user: u, timers: t, servers: map[serverKey]*Server{}, clients: map[clientKey]*Client{}}
+}
+
+// Timers are the layer's.
+func (l *Layer) Timers() Timers { return l.timers }
+
+// Count is how many transactions there are, finished ones that wait for repeats
+// included.
+func (l *Layer) Count() (servers, clients int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.servers), len(l.clients)
+}
+
+// Receive takes a parsed message. raw is good until it returns.
+func (l *Layer) Receive(m sipmsg.Message, raw []byte, f transport.Flow, at time.Time) {
+	switch m := m.(type) {
+	case *sipmsg.Request:
+		received(m, f)
+		l.request(Incoming{Req: m, Raw: raw, Flow: f, At: at})
+	case *sipmsg.Response:
+		m.SetTransport(f.Transport)
+		m.SetSource(f.Remote.String())
+		l.response(m, f)
+	}
+}
+
+// received notes where a request came from in its top Via (RFC 3261 section
+// 18.2.1, RFC 3581 section 4).
+func received(req *sipmsg.Request, f transport.Flow) {
+	req.SetTransport(f.Transport)
+	req.SetSource(f.Remote.String())
+	v := req.Via()
+	if v == nil {
+		return
+	}
+	rport, has := v.Params.Get("rport")
+	asked := has && rport == ""
+	if asked {
+		v.Params.Add("rport", strconv.Itoa(int(f.Remote.Port())))
+	}
+	if host, err := netip.ParseAddr(strings.Trim(v.Host, "[]")); asked || err != nil || host.Unmap() != f.Remote.Addr() {
+		v.Params.Add("received", f.Remote.Addr().String())
+	}
+}
+
+// replyPort is the port that responses to a request over UDP go to (RFC 3261
+// section 18.2.2, RFC 3581 section 4).
+func replyPort(v *sipmsg.ViaHeader, f transport.Flow) netip.AddrPort {
+	if v == nil || v.Params.Has("rport") {
+		return f.Remote
+	}
+	port := v.Port
+	if port <= 0 || port > 65535 {
+		port = 5060
+	}
+	return netip.AddrPortFrom(f.Remote.Addr(), uint16(port))
+}
+
+func (l *Layer) request(in Incoming) {
+	key := keyOf(in.Req)
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	if t := l.servers[key]; t != nil {
+		l.mu.Unlock()
+		t.receive(in)
+		return
+	}
+	if in.Req.IsAck() {
+		l.mu.Unlock()
+		l.user.Request(in, nil)
+		return
+	}
+	t := newServer(l, key, in)
+	l.servers[key] = t
+	var invite *Server
+	if in.Req.IsCancel() {
+		key.method = string(sipmsg.INVITE)
+		invite = l.servers[key]
+		if invite == nil {
+			invite = l.cancelled(in.Req)
+		}
+	}
+	l.mu.Unlock()
+	if in.Req.IsCancel() {
+		t.cancels(invite, in)
+		return
+	}
+	l.user.Request(in, t)
+}
+
+// cancelled finds the INVITE of a CANCEL whose sent-by has changed on its way,
+// as behind some NATs. The caller holds l.mu.
+func (l *Layer) cancelled(req *sipmsg.Request) *Server {
+	k := keyOf(req)
+	for _, port := range [...]int{0, 5060} {
+		k2 := serverKey{branch: k.branch, method: string(sipmsg.INVITE), host: k.host, port: port}
+		if t := l.servers[k2]; t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+func (l *Layer) response(res *sipmsg.Response, f transport.Flow) {
+	via, cseq := res.Via(), res.CSeq()
+	if via == nil || cseq == nil {
+		l.user.Stray(res, f)
+		return
+	}
+	branch, _ := via.Params.Get("branch")
+	l.mu.Lock()
+	t := l.clients[clientKey{branch, string(cseq.MethodName)}]
+	l.mu.Unlock()
+	if t == nil {
+		l.user.Stray(res, f)
+		return
+	}
+	t.receive(res)
+}
+
+// Write sends a request outside any transaction: the ACK of a 2xx.
+func (l *Layer) Write(req *sipmsg.Request, to transport.Target) error {
+	if f, ok := l.net.Ready(to); ok {
+		b := encode(req)
+		defer b.free()
+		return l.net.Reply(f, b.Bytes())
+	}
+	if to.Transport == transport.UDP {
+		return transport.ErrNoSocket
+	}
+	data := encoded(req)
+	return l.spawn(func() {
+		if f, err := l.connect(to, l.timers.Timeout()); err == nil {
+			_ = l.net.Reply(f, data)
+		}
+	})
+}
+
+// spawn runs what has to wait for a connection.
+func (l *Layer) spawn(f func()) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrEnded
+	}
+	l.wg.Add(1)
+	go func() {
+		defer l.wg.Done()
+		f()
+	}()
+	return nil
+}
+
+// Settle waits until every request has its final response, at most so long.
+func (l *Layer) Settle(atMost time.Duration) {
+	for end := time.Now().Add(atMost); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if !l.waiting() {
+			return
+		}
+	}
+}
+
+func (l *Layer) waiting() bool {
+	l.mu.Lock()
+	clients := make([]*Client, 0, len(l.clients))
+	for _, t := range l.clients {
+		clients = append(clients, t)
+	}
+	l.mu.Unlock()
+	for _, t := range clients {
+		t.mu.Lock()
+		state := t.state
+		t.mu.Unlock()
+		if state < taken {
+			return true
+		}
+	}
+	return false
+}
+
+// Close ends every transaction; users hear nothing more.
+func (l *Layer) Close() {
+	l.mu.Lock()
+	l.closed = true
+	servers, clients := l.servers, l.clients
+	l.servers, l.clients = map[serverKey]*Server{}, map[clientKey]*Client{}
+	l.mu.Unlock()
+	for _, t := range servers {
+		t.stop()
+	}
+	for _, t := range clients {
+		t.stop()
+	}
+}
+
+// Wait waits for what was connecting; the transport must be closed before.
+func (l *Layer) Wait() { l.wg.Wait() }
+
+// serverKey matches requests to server transactions (RFC 3261 section 17.2.3).
+type serverKey struct {
+	branch string
+	host   string // sent-by
+	port   int
+	method string // that of the INVITE for its ACK
+}
+
+func keyOf(req *sipmsg.Request) serverKey {
+	k := serverKey{method: string(req.Method)}
+	if req.IsAck() {
+		k.method = string(sipmsg.INVITE)
+	}
+	v := req.Via()
+	if v == nil {
+		return k
+	}
+	k.host, k.port = v.Host, v.Port
+	k.branch, _ = v.Params.Get("branch")
+	if rest, ok := strings.CutPrefix(k.branch, sipmsg.RFC3261BranchMagicCookie); ok && rest != "" {
+		return k
+	}
+	// RFC 2543: a transaction is told by what its requests have in common.
+	tag, _ := req.From().Params.Get("tag")
+	n := uint32(0)
+	if c := req.CSeq(); c != nil {
+		n = c.SeqNo
+	}
+	id := ""
+	if h := req.CallID(); h != nil {
+		id = h.Value()
+	}
+	k.branch = strings.Join([]string{"2543", id, tag, strconv.FormatUint(uint64(n), 10), req.Recipient.String(), k.branch}, "\n")
+	return k
+}
+
+type clientKey struct{ branch, method string }
+
+// buffer is where messages are written.
+type buffer struct{ bytes.Buffer }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+func encode(m sipmsg.Message) *buffer {
+	b := buffers.Get().(*buffer)
+	b.Reset()
+	m.StringWrite(b)
+	return b
+}
+
+func (b *buffer) free() {
+	if b.Cap() <= 16<<10 {
+		buffers.Put(b)
+	}
+}
+
+func encoded(m sipmsg.Message) []byte {
+	b := encode(m)
+	defer b.free()
+	return bytes.Clone(b.Bytes())
+}
+
+// wrapSend says that a message could not be sent, and where.
+func wrapSend(to fmt.Stringer, err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		err = transport.ErrClosed
+	}
+	return fmt.Errorf("%w to %s: %w", ErrTransport, to, err)
+}

@@ -1,0 +1,218 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Limits bound what peers of stream transports may hold.
+type Limits struct {
+	// Message is the largest message, bytes.
+	Message int
+	// Connections is how many connections may be open, and PerPeer how many of
+	// one address.
+	Connections, PerPeer int
+	// First is how long a new connection may take for its handshake and its
+	// first message, and Whole how long a message may take from its first byte
+	// to its last.
+	First, Whole time.Duration
+	// Idle is how long a connection may say nothing. Peers that want it longer
+	// send keep-alives.
+	Idle time.Duration
+	// Write is how long a peer may take for what it is sent.
+	Write time.Duration
+	// Queue is how many messages may wait for a peer.
+	Queue int
+}
+
+// DefaultLimits are generous for carriers and PBXs, and small enough that
+// whoever only connects costs little.
+func DefaultLimits() Limits {
+	return Limits{Message: 32 << 10, Connections: 4096, PerPeer: 256, First: 20 * time.Second, Whole: 20 * time.Second,
+		Idle: 10 * time.Minute, Write: 5 * time.Second, Queue: 512}
+}
+
+// Layer holds the sockets and connections.
+type Layer struct {
+	log     *zap.Logger
+	handler Handler
+	limits  Limits
+	tap     Tap
+	client  func() *tls.Config // for connections that the door makes; nil: the system's roots
+
+	mu      sync.RWMutex
+	sockets []*socket
+	streams map[streamKey]*stream // newest of a peer
+	all     map[*stream]struct{}
+	perPeer map[netip.Addr]int
+	opening int // accepted, not yet in all
+	dialing map[streamKey]*dial
+	closing []func() error
+	closed  bool
+	wg      sync.WaitGroup
+}
+
+type streamKey struct {
+	transport string
+	remote    netip.AddrPort
+}
+
+// New makes a layer that hands what arrives to h.
+func New(h Handler, limits Limits, log *zap.Logger) *Layer {
+	return &Layer{log: log, handler: h, limits: limits, streams: map[streamKey]*stream{}, all: map[*stream]struct{}{},
+		perPeer: map[netip.Addr]int{}, dialing: map[streamKey]*dial{}}
+}
+
+// Mirror has t see every message. It is set before anything is served.
+func (l *Layer) Mirror(t Tap) { l.tap = t }
+
+// ClientTLS gives the configuration for TLS connections that the door makes. It
+// is asked at each, so that certificates can change. It is set before anything
+// is served.
+func (l *Layer) ClientTLS(f func() *tls.Config) { l.client = f }
+
+// received hands a message on. A panic costs this message and nothing else.
+func (l *Layer) received(r Received) {
+	if l.tap != nil && !KeepAlive(r.Data) {
+		l.tap(true, r.Flow, r.Data, r.At)
+	}
+	l.handler.Receive(r)
+}
+
+// Reply sends on a flow that a message came by, or if that connection is gone,
+// to the address behind it if a newer connection is there.
+func (l *Layer) Reply(f Flow, data []byte) error {
+	if f.socket != nil {
+		return l.sendUDP(f.socket, f.Remote, data)
+	}
+	if f.conn != nil && !f.conn.isClosed() {
+		return f.conn.send(data)
+	}
+	if s := l.stream(f.Transport, f.Remote); s != nil {
+		return s.send(data)
+	}
+	return fmt.Errorf("%w to %s over %s", ErrNoRoute, f.Remote, f.Transport)
+}
+
+// ReplyTo sends a datagram from a flow's socket to another address: the place
+// where a Via wants the response (RFC 3261 section 18.2.2).
+func (l *Layer) ReplyTo(f Flow, to netip.AddrPort, data []byte) error {
+	if f.socket == nil {
+		return l.Reply(f, data)
+	}
+	return l.sendUDP(f.socket, to, data)
+}
+
+// Ready returns the way to a target if it needs no connecting.
+func (l *Layer) Ready(t Target) (Flow, bool) {
+	if t.Transport == UDP {
+		s := l.socketFor(t.Local, t.Addr)
+		if s == nil {
+			return Flow{}, false
+		}
+		return Flow{Transport: UDP, Local: s.local, Remote: t.Addr, socket: s}, true
+	}
+	if s := l.stream(t.Transport, t.Addr); s != nil {
+		return s.flow(), true
+	}
+	return Flow{}, false
+}
+
+// Connect returns the way to a target, connecting to it first if need be. It
+// blocks until ctx is done at the latest.
+func (l *Layer) Connect(ctx context.Context, t Target) (Flow, error) {
+	if f, ok := l.Ready(t); ok {
+		return f, nil
+	}
+	if t.Transport == UDP {
+		return Flow{}, fmt.Errorf("%w: UDP to %s", ErrNoSocket, t.Addr)
+	}
+	s, err := l.dial(ctx, t)
+	if err != nil {
+		return Flow{}, err
+	}
+	return s.flow(), nil
+}
+
+// Connected says whether a connection to a peer is open.
+func (l *Layer) Connected(transport string, remote netip.AddrPort) bool {
+	return l.stream(transport, remote) != nil
+}
+
+func (l *Layer) stream(transport string, remote netip.AddrPort) *stream {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.streams[streamKey{transport, remote}]
+}
+
+func (l *Layer) sendUDP(s *socket, to netip.AddrPort, data []byte) error {
+	if l.tap != nil {
+		l.tap(false, Flow{Transport: UDP, Local: s.local, Remote: to}, data, time.Now())
+	}
+	_, err := s.conn.WriteToUDPAddrPort(data, to)
+	return err
+}
+
+// Connections is how many stream connections are open.
+func (l *Layer) Connections() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.all)
+}
+
+// Close closes every socket, listener and connection and waits for their
+// goroutines.
+func (l *Layer) Close() {
+	l.mu.Lock()
+	l.closed = true
+	closing, sockets := l.closing, l.sockets
+	l.closing = nil
+	var open []*stream
+	for s := range l.all {
+		open = append(open, s)
+	}
+	for _, d := range l.dialing {
+		d.cancel()
+	}
+	l.mu.Unlock()
+	for _, c := range closing {
+		_ = c()
+	}
+	for _, s := range sockets {
+		_ = s.conn.Close()
+	}
+	for _, s := range open {
+		s.flush()
+	}
+	l.wg.Wait()
+}
+
+// onClose has c called when the layer closes; false: it is closed already.
+func (l *Layer) onClose(c func() error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.closing = append(l.closing, c)
+	return true
+}
+
+func network(kind string, a netip.AddrPort) string {
+	if a.Addr().Unmap().Is4() {
+		return kind + "4"
+	}
+	return kind + "6"
+}
+
+// ListenTCP opens a stream listener.
+func ListenTCP(addr netip.AddrPort) (net.Listener, error) {
+	return net.ListenTCP(network("tcp", addr), net.TCPAddrFromAddrPort(addr))
+}

@@ -1,0 +1,255 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// stream is one connection of TCP, TLS, WS or WSS: a reader and a writer
+// goroutine, which end with it.
+type stream struct {
+	layer     *Layer
+	transport string
+	local     netip.AddrPort
+	remote    netip.AddrPort
+	conn      messageConn
+	out       chan []byte
+	done      chan struct{}
+	once      sync.Once
+}
+
+func (s *stream) flow() Flow {
+	return Flow{Transport: s.transport, Local: s.local, Remote: s.remote, conn: s}
+}
+
+// ServeTCP accepts connections until the listener is closed.
+func (l *Layer) ServeTCP(ln net.Listener) error { return l.serveStream(ln, TCP, nil) }
+
+// ServeTLS accepts TLS connections until the listener is closed. cfg's
+// GetConfigForClient lets certificates change while it serves.
+func (l *Layer) ServeTLS(ln net.Listener, cfg *tls.Config) error { return l.serveStream(ln, TLS, cfg) }
+
+func (l *Layer) serveStream(ln net.Listener, transport string, cfg *tls.Config) error {
+	if !l.onClose(ln.Close) {
+		_ = ln.Close()
+		return ErrClosed
+	}
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// Out of descriptors, or a peer that left: the listener lives on.
+			l.handler.Refused("accept_error")
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		if !l.admit(transport, c) {
+			_ = c.Close()
+			continue
+		}
+		go l.accepted(transport, c, cfg)
+	}
+}
+
+// admit asks the handler and the limits, and counts the connection in.
+func (l *Layer) admit(transport string, c net.Conn) bool {
+	local, remote := addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
+	if !l.handler.Admit(transport, local, remote) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	if len(l.all)+l.opening >= l.limits.Connections || l.perPeer[remote.Addr()] >= l.limits.PerPeer {
+		l.handler.Refused("too_many_connections")
+		return false
+	}
+	l.opening++
+	l.perPeer[remote.Addr()]++
+	l.wg.Add(1)
+	return true
+}
+
+// leave counts an admitted connection out.
+func (l *Layer) leave(remote netip.Addr) {
+	l.mu.Lock()
+	if l.perPeer[remote]--; l.perPeer[remote] <= 0 {
+		delete(l.perPeer, remote)
+	}
+	l.mu.Unlock()
+	l.wg.Done()
+}
+
+func (l *Layer) opened() {
+	l.mu.Lock()
+	l.opening--
+	l.mu.Unlock()
+}
+
+func (l *Layer) accepted(transport string, c net.Conn, cfg *tls.Config) {
+	remote := addrPort(c.RemoteAddr())
+	defer l.leave(remote.Addr())
+	if cfg != nil {
+		t := tls.Server(c, cfg)
+		ctx, cancel := context.WithTimeout(context.Background(), l.limits.First)
+		err := t.HandshakeContext(ctx)
+		cancel()
+		if err != nil {
+			l.opened()
+			l.handler.Refused("tls_handshake")
+			l.log.Debug("a TLS handshake failed", zap.Stringer("peer", remote), zap.Error(err))
+			_ = c.Close()
+			return
+		}
+		c = t
+	}
+	s, err := l.add(transport, addrPort(c.LocalAddr()), remote, &framed{Conn: c, limits: &l.limits})
+	l.opened()
+	if err != nil {
+		_ = c.Close()
+		return
+	}
+	s.read()
+}
+
+// add enters a connection in the books and starts its writer.
+func (l *Layer) add(transport string, local, remote netip.AddrPort, c messageConn) (*stream, error) {
+	s := &stream{layer: l, transport: transport, local: local, remote: remote, conn: c,
+		out: make(chan []byte, l.limits.Queue), done: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, ErrClosed
+	}
+	l.all[s] = struct{}{}
+	l.streams[streamKey{transport, remote}] = s
+	l.wg.Add(1)
+	go s.write()
+	return s, nil
+}
+
+// read hands messages on until the connection ends.
+func (s *stream) read() {
+	defer s.shut()
+	first := true
+	for {
+		data, err := s.conn.read(first)
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+				var ne net.Error
+				switch {
+				case errors.Is(err, errTooLarge):
+					s.layer.handler.Refused("too_large")
+				case errors.As(err, &ne) && ne.Timeout():
+					s.layer.handler.Refused("stream_timeout")
+				default:
+					s.layer.handler.Refused("stream_error")
+				}
+				s.layer.log.Debug("a connection ends", zap.String("transport", s.transport), zap.Stringer("peer", s.remote), zap.Error(err))
+			}
+			return
+		}
+		if KeepAlive(data) {
+			if len(data) == 4 { // a ping; a pong is two (RFC 5626 section 4.4.1)
+				_ = s.send(pong)
+			}
+			continue
+		}
+		first = false
+		s.layer.received(Received{Flow: s.flow(), Data: data, At: time.Now()})
+	}
+}
+
+var pong = []byte("\r\n")
+
+// send queues a message. A peer that does not read is disconnected: it must not
+// hold what others wait for.
+func (s *stream) send(data []byte) error {
+	b := bytes.Clone(data)
+	select {
+	case <-s.done:
+		return fmt.Errorf("%w to %s over %s", ErrNoRoute, s.remote, s.transport)
+	default:
+	}
+	select {
+	case s.out <- b:
+		return nil
+	default:
+		s.layer.handler.Refused("slow_peer")
+		s.shut()
+		return fmt.Errorf("%w: %s over %s", ErrSlow, s.remote, s.transport)
+	}
+}
+
+func (s *stream) write() {
+	defer s.layer.wg.Done()
+	for {
+		select {
+		case b := <-s.out:
+			if b == nil { // flushed
+				s.shut()
+				return
+			}
+			if s.layer.tap != nil && len(b) > len(pong) {
+				s.layer.tap(false, s.flow(), b, time.Now())
+			}
+			if err := s.conn.write(b); err != nil {
+				if !errors.Is(err, net.ErrClosed) {
+					s.layer.handler.Refused("slow_peer")
+				}
+				s.shut()
+				return
+			}
+		case <-s.done:
+			return
+		}
+	}
+}
+
+// flush closes the connection once what waits was written.
+func (s *stream) flush() {
+	select {
+	case s.out <- nil:
+	default:
+		s.shut()
+	}
+}
+
+func (s *stream) isClosed() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// shut closes the connection and takes it out of the books.
+func (s *stream) shut() {
+	s.once.Do(func() {
+		close(s.done)
+		_ = s.conn.close()
+		l := s.layer
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.all, s)
+		k := streamKey{s.transport, s.remote}
+		if l.streams[k] == s {
+			delete(l.streams, k)
+		}
+	})
+}

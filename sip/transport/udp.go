@@ -1,0 +1,123 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// maxDatagram is the largest payload of a UDP datagram.
+const maxDatagram = 65535
+
+// ReceiveBuffer is what a listener asks the kernel for, bytes: a burst of
+// INVITEs must not be lost there.
+const ReceiveBuffer = 8 << 20
+
+// socket is one UDP socket.
+type socket struct {
+	conn  packetConn
+	local netip.AddrPort
+}
+
+// packetConn is what a socket needs: *net.UDPConn, or any net.PacketConn
+// adapted to it.
+type packetConn interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	Close() error
+}
+
+// anyConn adapts a net.PacketConn that is no UDP socket: a network in memory.
+type anyConn struct{ net.PacketConn }
+
+func (c anyConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+	n, from, err := c.ReadFrom(b)
+	if err != nil {
+		return n, netip.AddrPort{}, err
+	}
+	return n, addrPort(from), nil
+}
+
+func (c anyConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	return c.WriteTo(b, net.UDPAddrFromAddrPort(to))
+}
+
+// UDP takes a socket to send with, and returns what reads from it until it is
+// closed. Several sockets of one address (SO_REUSEPORT) are given one by one.
+func (l *Layer) UDP(pc net.PacketConn) (serve func() error, err error) {
+	s, err := l.addSocket(pc)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return l.readUDP(s) }, nil
+}
+
+func (l *Layer) addSocket(pc net.PacketConn) (*socket, error) {
+	s := &socket{local: addrPort(pc.LocalAddr())}
+	if u, ok := pc.(*net.UDPConn); ok {
+		s.conn = u
+	} else {
+		s.conn = anyConn{pc}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		_ = pc.Close()
+		return nil, ErrClosed
+	}
+	l.sockets = append(l.sockets, s)
+	return s, nil
+}
+
+func (l *Layer) readUDP(s *socket) error {
+	buf := make([]byte, maxDatagram)
+	for {
+		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Timeout() {
+				continue
+			}
+			// An ICMP error of an earlier send, or no memory: the socket lives on.
+			l.handler.Refused("udp_read_error")
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		l.received(Received{Flow: Flow{Transport: UDP, Local: s.local, Remote: from, socket: s}, Data: buf[:n], At: time.Now()})
+	}
+}
+
+// socketFor is the UDP socket to send from: the one named, else any of the
+// remote's address family.
+func (l *Layer) socketFor(local, remote netip.AddrPort) *socket {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var fits *socket
+	for _, s := range l.sockets {
+		if s.local == local {
+			return s
+		}
+		if fits == nil && s.local.Addr().Is4() == remote.Addr().Is4() {
+			fits = s
+		}
+	}
+	return fits
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	var ap netip.AddrPort
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		ap = a.AddrPort()
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	default:
+		ap, _ = netip.ParseAddrPort(a.String())
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
