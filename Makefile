@@ -8,6 +8,7 @@
 #   make quick         style, vet, staticcheck and the tests that need neither Debian packages nor root
 #   make fuzz          every fuzz target for FUZZTIME (10s)
 #   make bench         every benchmark; make bench-calls: the CPU of a call
+#   make bench-sip     the door beside Kamailio and Asterisk under the same load
 #   make clean         remove what was built; .cache/ (the Asterisk tree) stays
 
 GO       ?= go
@@ -21,7 +22,7 @@ TESTFLAGS ?=
 SHELL := /bin/bash
 TOLD  := awk '!/^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)|^PASS$$/ { print; fflush() }'
 
-.PHONY: all build demo test quick style fuzz bench bench-calls clean
+.PHONY: all build demo test quick style fuzz bench bench-calls bench-sip clean
 
 all: build
 
@@ -62,6 +63,11 @@ bench:
 # CPU of a call, with SIPp on both sides.
 bench-calls:
 	testdata/interop/bench-calls
+
+# What the door adds to a call, beside Kamailio and Asterisk under the same load;
+# the script says what can be set.
+bench-sip:
+	testdata/interop/bench-sip
 
 clean:
 	rm -f portero

@@ -113,5 +113,11 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/callbacks", s.callbacks)
 	mux.HandleFunc("POST /api/callbacks/run", s.run)
 	mux.HandleFunc("DELETE /api/callbacks/{id}", s.cancel)
+	if profiles != nil {
+		profiles(mux)
+	}
 	return s.guard(s.jsonErrors(mux))
 }
+
+// profiles adds what only a build for measuring shows, see pprof.go.
+var profiles func(*http.ServeMux)
