@@ -86,7 +86,7 @@ func Of(raw []byte, trusted bool) Caller {
 	c.Host = printable(host)
 	c.DisplayName = printable(unescapeQuoted(address))
 	number, userParams, _ := bytes.Cut(user, []byte{';'})
-	c.User = unescape(number)
+	c.User = Unescape(number)
 	if n := Number(c.User); n != "" {
 		c.User = n
 	}
@@ -126,7 +126,7 @@ func prefer(had fingerprint.Address, have bool, value []byte) (fingerprint.Addre
 func isNumber(uri []byte) bool {
 	_, user, _, _, _ := fingerprint.SplitURI(uri)
 	number, _, _ := bytes.Cut(user, []byte{';'})
-	return Number(unescape(number)) != ""
+	return Number(Unescape(number)) != ""
 }
 
 // sos reports an emergency service URN, sub-services included (RFC 5031

@@ -33,8 +33,8 @@ func Number(s string) string {
 	return ""
 }
 
-// unescape undoes %HH (RFC 3261 section 19.1.2); broken escapes stay.
-func unescape(b []byte) string {
+// Unescape undoes %HH (RFC 3261 section 19.1.2); broken escapes stay.
+func Unescape(b []byte) string {
 	if bytes.IndexByte(b, '%') < 0 {
 		return string(b)
 	}
