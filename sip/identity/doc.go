@@ -4,9 +4,8 @@
 //
 // What a trusted trunk asserts (P-Asserted-Identity, verstat, attestation; RFC
 // 3325, TS 24.229) is taken from trusted trunks alone; anybody can write these
-// headers. Signatures of Identity headers (RFC 8224) are not verified yet: that
-// one is there is noted and proves nothing, nor is its absence, or an
-// attestation of B or C, guilt.
+// headers. Signatures of Identity headers (RFC 8224) are verified in stir, with
+// certificates that verifier has.
 //
 // It refuses to look anything up, to judge, or to keep state.
 package identity
