@@ -75,6 +75,9 @@ type Trunk struct {
 	// TrustIdentity takes P-Asserted-Identity from this trunk (RFC 3325).
 	// Default: false.
 	TrustIdentity bool `yaml:"trust_identity"`
+	// Credentials answer the carrier's digest challenges. Default: none, and its
+	// challenges pass to the PBX.
+	Credentials Credentials `yaml:"credentials"`
 }
 
 // Destination is a place a call can go to.
@@ -83,6 +86,9 @@ type Destination struct {
 	// not 5060 and UDP. A user part replaces the dialled number; without one the
 	// dialled number is kept.
 	URI string `yaml:"uri"`
+	// Credentials answer the destination's digest challenges. Default: none, and
+	// its challenges pass to the caller.
+	Credentials Credentials `yaml:"credentials"`
 }
 
 // Defaults is the configuration of a door that nobody configured.
@@ -129,6 +135,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 				fault(fmt.Sprintf("%s.addresses[%d]", at, j), "%v", err)
 			}
 		}
+		t.Credentials.check(at+".credentials", fault)
 	}
 	if len(c.Destinations) == 0 {
 		fault("destinations", "no destination; at least the one of default_destination is needed")
@@ -137,6 +144,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		if _, err := parseTarget(d.URI); err != nil {
 			fault("destinations."+name+".uri", "%v", err)
 		}
+		d.Credentials.check("destinations."+name+".credentials", fault)
 	}
 	for i, a := range c.PBX {
 		if _, err := parsePrefix(a); err != nil {

@@ -135,6 +135,7 @@ func (c *call) callBack(t target, callID, number string) {
 	l := &leg{c: c, role: "caller", log: c.log, transport: t.transport, peer: t.hostport, state: legCalling,
 		callID: callID, localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
 	l.hop = c.d.hopFor(t.transport, t.hostport)
+	l.auth = c.d.cfg.Destinations[c.d.cfg.CallbackVia].Credentials.client()
 	from := l.hop.contact("portero", "UDP")
 	if c.d.cfg.CallerID != "" {
 		var own sipmsg.Uri

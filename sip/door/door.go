@@ -106,6 +106,9 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
+	if err := cfg.readable(); err != nil {
+		return nil, err
+	}
 	if deps.Metrics == nil {
 		deps.Metrics = noMetrics{}
 	}

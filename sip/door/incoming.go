@@ -355,8 +355,10 @@ func (l *leg) sendBye() {
 func (l *leg) acknowledge(o *outgoing, tag string, contentType string, data []byte) {
 	ack := l.request(sipmsg.ACK)
 	ack.CSeq().SeqNo = o.req.CSeq().SeqNo
-	if h := o.req.GetHeader("Proxy-Authorization"); h != nil { // RFC 3261 section 22.3
-		ack.AppendHeader(sipmsg.HeaderClone(h))
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} { // RFC 3261 section 22.1
+		for _, h := range o.req.GetHeaders(name) {
+			ack.AppendHeader(sipmsg.HeaderClone(h))
+		}
 	}
 	if tag != "" {
 		ack.To().Params.Remove("tag")

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/sip/auth"
 	"github.com/portero/portero/sip/sdp"
 )
 
@@ -73,6 +74,8 @@ type leg struct {
 	answered time.Time
 	ended    time.Time
 	code     int
+
+	auth *auth.Client // answers the peer's challenges; nil: they pass to the other side
 }
 
 // party is one end of a dialog as From and To show it.

@@ -22,6 +22,7 @@ type outgoing struct {
 	final     bool
 	cancelled bool // a CANCEL is wanted
 	cancelOut bool // and was sent
+	tries     int  // challenges answered
 	timer     *time.Timer
 
 	response func(*sipmsg.Response) // runs on the call's goroutine
@@ -33,12 +34,19 @@ var errSilent = errors.New("no response")
 // send starts a client transaction toward the leg's peer.
 func (l *leg) send(req *sipmsg.Request, _ bool, response func(*sipmsg.Response), failed func(error)) *outgoing {
 	o := &outgoing{leg: l, req: req, response: response, failed: failed}
-	tx, err := l.c.d.start(req, l.c.d.cfg.AnswerTimeout, o)
+	l.sign(req)
+	o.launch()
+	return o
+}
+
+// launch starts the transaction of the request as it is now.
+func (o *outgoing) launch() {
+	c := o.leg.c
+	tx, err := c.d.start(o.req, c.d.cfg.AnswerTimeout, o)
 	if err != nil {
-		l.c.post(func() { o.fail(err) })
+		c.post(func() { o.fail(err) })
 	}
 	o.tx = tx
-	return o
 }
 
 // start sends a request to its destination and has u told what it comes to.
@@ -92,8 +100,14 @@ func (o *outgoing) Response(res *sipmsg.Response) {
 		return
 	}
 	res.Contact() // sipgo parses lazily, and another goroutine goes on with it
-	if !c.post(func() { o.handle(res) }) && res.IsSuccess() && o.req.IsInvite() {
+	if c.post(func() { o.handle(res) }) {
+		return
+	}
+	switch {
+	case res.IsSuccess() && o.req.IsInvite():
 		o.leg.late(o, res)
+	case !res.IsSuccess():
+		c.d.spawn(func() { o.challengedLate(res) })
 	}
 }
 
@@ -111,6 +125,9 @@ func (o *outgoing) handle(res *sipmsg.Response) {
 		if res.IsSuccess() && o.req.IsInvite() { // a repeat, or another branch
 			o.leg.again(o, res)
 		}
+		return
+	}
+	if o.challenged(res) {
 		return
 	}
 	o.alive = true
