@@ -26,7 +26,7 @@ func (s *Session) PrepareFar() (*Far, error) {
 	if s.closed {
 		return nil, fmt.Errorf("preparing a far side: %w", ErrClosed)
 	}
-	e, err := s.relay.endpoint(s, FarSide)
+	e, err := s.relay.endpoint(s, s.away)
 	if err != nil {
 		return nil, fmt.Errorf("preparing a far side: %w", err)
 	}

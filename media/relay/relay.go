@@ -73,6 +73,8 @@ type Options struct {
 	// Clock is the RTP clock of the caller's stream, Hz; 0 means 8000. It matters
 	// only where one stream is continued by another.
 	Clock int
+	// Outbound swaps the addresses: the PBX calls and the far side is a trunk.
+	Outbound bool
 }
 
 // Open takes ports for both sides of a call and starts to relay between them. The
@@ -86,11 +88,16 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	}
 	s := &Session{relay: r, log: r.log.With(zap.String("call_id", callID)), start: time.Now()}
 	s.tap = newTap(r.cfg.TapBytes, s.start)
-	caller, err := r.endpoint(s, CallerSide)
+	near, away := CallerSide, FarSide
+	if o.Outbound {
+		near, away = away, near
+	}
+	s.away = away
+	caller, err := r.endpoint(s, near)
 	if err != nil {
 		return nil, fmt.Errorf("opening media of call %s: caller's side: %w", callID, err)
 	}
-	fe, err := r.endpoint(s, FarSide)
+	fe, err := r.endpoint(s, away)
 	if err != nil {
 		caller.close()
 		return nil, fmt.Errorf("opening media of call %s: far side: %w", callID, err)

@@ -21,6 +21,7 @@ type Session struct {
 	start  time.Time
 	tap    *Tap
 	caller *endpoint
+	away   Side     // whose addresses far sides get
 	out    outbound // the stream to the caller
 
 	far atomic.Pointer[Far] // who the caller is forwarded to; nil after Close

@@ -8,10 +8,10 @@ import (
 type Record struct {
 	ID        string      `json:"id"`        // Portero's own id of the call, unique
 	CallID    string      `json:"call_id"`   // SIP Call-ID of the caller's leg
-	Direction Direction   `json:"direction"` // inbound or callback
+	Direction Direction   `json:"direction"` // inbound, outbound or callback
 	From      string      `json:"from"`      // user part of the caller's identity; empty when withheld
 	To        string      `json:"to"`        // user part of the Request-URI
-	Trunk     string      `json:"trunk"`     // name of the trunk the call came by
+	Trunk     string      `json:"trunk"`     // name of the trunk the call came or went by
 	Source    string      `json:"source"`    // ip:port that sent the INVITE
 	Transport string      `json:"transport"` // udp, tcp, tls, ws, wss
 	Mode      policy.Mode `json:"mode"`      // observe or enforce, at the time of the INVITE
@@ -45,6 +45,7 @@ type Direction string
 // The directions.
 const (
 	Inbound  Direction = "inbound"  // a caller called
+	Outbound Direction = "outbound" // the PBX called; nobody was judged
 	Callback Direction = "callback" // Portero called back, keeping a promise
 )
 

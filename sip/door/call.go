@@ -57,7 +57,8 @@ type call struct {
 	rec        store.Record
 	written    bool
 	crashed    bool
-	promise    *promise // this call is a callback: what is owed
+	promise    *promise  // this call is a callback: what is owed
+	out        *outbound // this call is the PBX's: where it goes
 }
 
 // recordWait is how long a call's record waits for the answers to the last
@@ -212,7 +213,11 @@ func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	c.caller = l
 	c.d.addDialog(l)
 	tx.SetTag(l.localTag)
-	c.post(c.arrive)
+	if c.out != nil {
+		c.post(c.arriveOut)
+	} else {
+		c.post(c.arrive)
+	}
 	tx.OnCancel(func(req *sipmsg.Request) { c.post(func() { c.onCancel(req) }) })
 	go c.run()
 }

@@ -64,6 +64,9 @@ type Config struct {
 	// CallbackVia names the destination through which callbacks are dialled.
 	// Default: agents.
 	CallbackVia string `yaml:"callback_via"`
+	// Outbound says which numbers the PBX may call, and by which trunk; the first
+	// rule that fits counts. Default: none, and calls of the PBX get 403.
+	Outbound []OutboundRule `yaml:"outbound"`
 }
 
 // Trunk is a carrier.
@@ -78,6 +81,10 @@ type Trunk struct {
 	// Credentials answer the carrier's digest challenges. Default: none, and its
 	// challenges pass to the PBX.
 	Credentials Credentials `yaml:"credentials"`
+	// URI is where calls of the PBX to this trunk go: a SIP URI with one of the
+	// trunk's addresses, a port and transport if not 5060 and UDP. Default: none,
+	// and no call goes out by this trunk.
+	URI string `yaml:"uri"`
 }
 
 // Destination is a place a call can go to.
@@ -137,6 +144,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		}
 		t.Credentials.check(at+".credentials", fault)
 	}
+	c.checkOutbound(fault)
 	if len(c.Destinations) == 0 {
 		fault("destinations", "no destination; at least the one of default_destination is needed")
 	}

@@ -204,21 +204,27 @@ func attempt(req *sipmsg.Request) string {
 
 // invite starts a call, or says why not.
 func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
-	req, source := in.Req, in.Flow.Remote
-	log := d.log.With(zap.String("call_id", req.CallID().Value()))
-	trunk, ok := d.trunkOf(source.Addr())
+	log := d.log.With(zap.String("call_id", in.Req.CallID().Value()))
+	trunk, ok := d.trunkOf(in.Flow.Remote.Addr())
 	if !ok {
-		log.Info("an INVITE from the PBX is refused: this door takes calls from trunks only", zap.Stringer("source", source))
-		d.answer(req, tx, 403, "Forbidden")
+		d.inviteOut(in, tx, log)
 		return
 	}
+	d.begin(in, tx, log, func(c *call) { c.trunk = trunk })
+}
+
+// begin starts a call that somebody may make, if the INVITE and the door's
+// limits allow it. with tells the call what kind it is.
+func (d *Door) begin(in transaction.Incoming, tx *transaction.Server, log *zap.Logger, with func(*call)) {
+	req, source := in.Req, in.Flow.Remote
 	if code, reason, headers := d.admissible(req); code != 0 {
 		log.Info("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
 		d.answer(req, tx, code, reason, headers...)
 		return
 	}
 	c := d.newCall(req.CallID().Value(), log)
-	c.trunk, c.source = trunk, source
+	c.source = source
+	with(c)
 	c.in = received{raw: bytes.Clone(in.Raw), at: in.At, local: in.Flow.Local}
 	if code, reason := d.admit(c, attempt(req)); code != 0 {
 		log.Warn("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))

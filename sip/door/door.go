@@ -67,6 +67,7 @@ type Door struct {
 	trunks  []trunk
 	pbx     []netip.Prefix
 	targets map[string]target
+	ways    []way // out, for calls of the PBX
 
 	net    *transport.Layer
 	tx     *transaction.Layer
@@ -158,6 +159,10 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		for _, a := range addrs {
 			d.pbx = append(d.pbx, netip.PrefixFrom(a, a.BitLen()))
 		}
+	}
+	var err error
+	if d.ways, err = cfg.ways(); err != nil {
+		return nil, err
 	}
 	d.gate = newGate(d)
 	d.hearings = newHearings(d)

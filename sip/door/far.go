@@ -22,13 +22,17 @@ func (c *call) dial(dest string) (*leg, error) {
 	if !ok {
 		return nil, fmt.Errorf("destination %q is not configured", dest)
 	}
-	v, spoken := c.talking()
-	if !c.answeredAt.IsZero() && !spoken {
+	if _, spoken := c.talking(); !c.answeredAt.IsZero() && !spoken {
 		// Whoever is called now may agree to something else than the caller
 		// already speaks, and neither would hear the other.
 		return nil, errors.New("the caller talks in a codec that a call cannot be moved with")
 	}
-	l := c.newFar(dest, t)
+	return c.place(c.newFar(dest, t), nil)
+}
+
+// place calls a far leg's peer; change, unless nil, has the last word on the
+// INVITE.
+func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 	var err error
 	if l.far, err = c.farPorts(); err != nil {
 		return nil, fmt.Errorf("no media ports: %w", err)
@@ -49,6 +53,7 @@ func (c *call) dial(dest string) (*leg, error) {
 	b := bodyOf(from)
 	switch {
 	case !c.answeredAt.IsZero():
+		v, _ := c.talking()
 		setBody(req, sdpType, l.ownOffer(v, false))
 	case c.caller.theirs != nil && c.promise == nil:
 		setBody(req, b.contentType, b.with(l.rewrite(c.caller.theirs)))
@@ -56,9 +61,12 @@ func (c *call) dial(dest string) (*leg, error) {
 		l.lateOffer = true
 		setBody(req, b.contentType, b.data)
 	}
+	if change != nil {
+		change(req)
+	}
 	l.state = legCalling
 	c.d.addDialog(l)
-	if dest == c.agents() {
+	if l.dest == c.agents() && c.out == nil {
 		l.counted = true
 		c.d.deps.Surge.Agent(1)
 	}
@@ -66,7 +74,7 @@ func (c *call) dial(dest string) (*leg, error) {
 		func(res *sipmsg.Response) { l.onInviteResponse(res) },
 		func(err error) { l.onInviteFailed(err) })
 	l.out.within(c.d.cfg.AnswerTimeout)
-	l.log.Info("INVITE sent", zap.String("destination", dest), zap.String("uri", req.Recipient.String()))
+	l.log.Info("INVITE sent", zap.String("destination", l.dest), zap.String("uri", req.Recipient.String()))
 	return l, nil
 }
 
@@ -99,6 +107,9 @@ func (c *call) newFar(dest string, t target) *leg {
 
 // tell writes the dialplan's contract into an INVITE for the PBX.
 func (c *call) tell(req *sipmsg.Request) {
+	if c.out != nil {
+		return // no business of the trunk's
+	}
 	set := func(name, value string) {
 		if value != "" {
 			req.AppendHeader(sipmsg.NewHeader(name, value))
@@ -344,7 +355,7 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 	}
 	// A place that rules chose and that cannot be reached must not cost the
 	// call: it goes to the agents as if there were no Portero.
-	if l.dest != c.agents() && (res == nil || failsOpen(res.StatusCode)) {
+	if c.out == nil && l.dest != c.agents() && (res == nil || failsOpen(res.StatusCode)) {
 		c.failOpen(policy.ReasonDestinationDown, fmt.Sprintf("destination %s: %s", l.dest, why))
 		return
 	}
