@@ -33,7 +33,7 @@ type Decoder struct {
 	Skipped int // packets of a payload type that is not decoded
 
 	kinds  [128]kind
-	clocks [128]int
+	clocks [128]int32 // Hz
 
 	ssrc    uint32
 	first   uint32 // SSRC of the first stream
@@ -63,9 +63,9 @@ type waiting struct {
 // NewDecoder returns a decoder that knows the static payload types PCMU (0),
 // PCMA (8) and comfort noise (13).
 func NewDecoder() *Decoder {
-	d := &Decoder{pcm: make([]int16, 0, 320)}
+	d := &Decoder{}
 	for pt := range d.clocks {
-		d.clocks[pt] = Clock(uint8(pt))
+		d.clocks[pt] = int32(Clock(uint8(pt)))
 	}
 	d.kinds[PayloadPCMU], d.kinds[PayloadPCMA], d.kinds[PayloadCN] = muLaw, aLaw, noise
 	return d
@@ -78,7 +78,7 @@ func (d *Decoder) Payload(pt uint8, name string, clock int) {
 	if pt > 127 {
 		return
 	}
-	d.clocks[pt] = max(clock, 0)
+	d.clocks[pt] = int32(min(max(clock, 0), 1<<30))
 	switch strings.ToUpper(name) {
 	case "PCMU":
 		d.kinds[pt] = muLaw
@@ -109,7 +109,7 @@ func (d *Decoder) Packet(b []byte, at time.Time, emit func(*Frame), digit func(D
 		d.newStream(&p, emit, digit)
 	}
 	d.events.silence(at, digit)
-	k, clock := d.kinds[p.PayloadType], d.clocks[p.PayloadType]
+	k, clock := d.kinds[p.PayloadType], int(d.clocks[p.PayloadType])
 	pacing := clock
 	if k == event {
 		pacing = 0
@@ -237,6 +237,9 @@ func (d *Decoder) play(p *RTP, at time.Time, emit func(*Frame), digit func(Digit
 	}
 	if law == NoLaw || len(p.Payload) == 0 {
 		return
+	}
+	if d.pcm == nil {
+		d.pcm = make([]int16, 0, 320)
 	}
 	d.pcm = law.Decode(d.pcm[:0], p.Payload)
 	d.frame = Frame{

@@ -10,7 +10,8 @@ import (
 // to the analysis: a bounded ring of bytes with one writer and one reader, and no
 // lock. What does not fit is dropped and counted; the packet loop never waits.
 type Tap struct {
-	ring    []byte
+	size    uint64 // of the ring, bytes
+	ring    []byte // made with the first packet; read only after head has moved
 	start   time.Time
 	ready   chan struct{}
 	dropped atomic.Uint64
@@ -26,15 +27,18 @@ type Tap struct {
 const tapHeader = 12
 
 func newTap(size int, start time.Time) *Tap {
-	return &Tap{ring: make([]byte, size), start: start, ready: make(chan struct{}, 1)}
+	return &Tap{size: uint64(size), start: start, ready: make(chan struct{}, 1)}
 }
 
 // put copies a packet that arrived at ns after the tap's start.
 func (t *Tap) put(b []byte, at int64) {
 	head, tail := t.head.Load(), t.tail.Load()
-	if uint64(len(t.ring))-(head-tail) < uint64(tapHeader+len(b)) {
+	if t.size-(head-tail) < uint64(tapHeader+len(b)) {
 		t.dropped.Add(1)
 		return
+	}
+	if t.ring == nil { // many calls end before anybody speaks
+		t.ring = make([]byte, t.size)
 	}
 	var h [tapHeader]byte
 	binary.LittleEndian.PutUint32(h[:], uint32(len(b)))

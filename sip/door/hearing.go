@@ -109,18 +109,18 @@ type hearing struct {
 	tap *relay.Tap
 
 	mu      sync.Mutex
-	judged  *judge.Call // nil: nobody judges this call; keys are heard all the same
-	keys    *codec.Decoder
-	talking bool // keys are told to the call
+	judged  *judge.Call         // nil: nobody judges this call; keys are heard all the same
+	talking bool                // keys are told to the call
+	keys    *codec.Decoder      // that hears them; nil before there was need
+	codecs  map[uint8]sdp.Codec // the caller's payload types, for keys
 	closed  bool
-	buf     [2048]byte
 
 	verdict atomic.Pointer[policy.Verdict]
 }
 
 // startHearing has the caller heard from now on.
 func (c *call) startHearing() {
-	h := &hearing{c: c, tap: c.session.Tap(), judged: c.judged, keys: codec.NewDecoder()}
+	h := &hearing{c: c, tap: c.session.Tap(), judged: c.judged}
 	if c.judged != nil {
 		v := c.judged.Verdict()
 		h.verdict.Store(&v)
@@ -158,8 +158,10 @@ func (h *hearing) listen(now time.Time) {
 
 // take hands the packets in the ring on.
 func (h *hearing) take() {
+	buf := packets.Get().(*[2048]byte)
+	defer packets.Put(buf)
 	for {
-		p, at, ok := h.tap.Next(h.buf[:])
+		p, at, ok := h.tap.Next(buf[:])
 		if !ok {
 			return
 		}
@@ -167,9 +169,23 @@ func (h *hearing) take() {
 			h.judged.Packet(p, at)
 		}
 		if h.talking {
-			_ = h.keys.Packet(p, at, nil, h.key)
+			_ = h.decoder().Packet(p, at, nil, h.key)
 		}
 	}
+}
+
+// packets are buffers for one packet each, of the calls that are heard now.
+var packets = sync.Pool{New: func() any { return new([2048]byte) }}
+
+// decoder hears the keys of a caller whom the door itself talks to.
+func (h *hearing) decoder() *codec.Decoder {
+	if h.keys == nil {
+		h.keys = codec.NewDecoder()
+		for _, k := range h.codecs {
+			h.keys.Payload(k.PT, k.Name, k.Clock)
+		}
+	}
+	return h.keys
 }
 
 func (h *hearing) key(d codec.Digit) {
@@ -318,8 +334,14 @@ func (c *call) agreed() {
 	h.with(func(j *judge.Call) { j.Codecs(codecs) })
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, k := range codecs {
-		h.keys.Payload(k.PT, k.Name, k.Clock)
+	if h.codecs == nil {
+		h.codecs = codecs
+	}
+	maps.Copy(h.codecs, codecs) // types once agreed stay known: packets of theirs may be under way
+	if h.keys != nil {
+		for _, k := range codecs {
+			h.keys.Payload(k.PT, k.Name, k.Clock)
+		}
 	}
 }
 

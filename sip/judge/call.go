@@ -99,7 +99,7 @@ func (c *Call) FarAnswered(at time.Time) { c.far.tell(at) }
 // session descriptions (RFC 3264), as often as they change.
 func (c *Call) Codecs(codecs map[uint8]sdp.Codec) {
 	for pt, codec := range codecs {
-		c.ear.decoder.Payload(pt, codec.Name, codec.Clock)
+		c.ear.payload(pt, codec.Name, codec.Clock)
 	}
 }
 

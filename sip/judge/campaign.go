@@ -21,7 +21,7 @@ func (c *Call) recognise(at time.Time) {
 	if x == nil {
 		return
 	}
-	print := c.ear.print.Print()
+	print := c.ear.words()
 	if len(print) == c.printed {
 		return
 	}

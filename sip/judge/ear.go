@@ -12,10 +12,14 @@ import (
 )
 
 // ear is what listens to one caller: the decoder and the observers behind it.
+// Those come with the first packet: they are 100 KB, and many calls end, or are
+// refused, before a word was said.
 type ear struct {
-	decoder *codec.Decoder
+	model   *voice.Model
+	codecs  []payload // told before the decoder was there
+	turns   turns.Observer
+	decoder *codec.Decoder // nil, as the next three, before the first packet
 	voice   *voice.Listener
-	turns   *turns.Observer
 	line    *line.Observer
 	print   *acoustic.Observer
 	digits  []byte
@@ -27,6 +31,13 @@ type ear struct {
 
 	onFrame func(*codec.Frame) // bound once: a method value allocates
 	onDigit func(codec.Digit)
+}
+
+// payload is a payload type and what it means (RFC 3551 section 3).
+type payload struct {
+	pt    uint8
+	name  string
+	clock int // Hz
 }
 
 const (
@@ -42,10 +53,25 @@ const (
 	maxGap = 10 * codec.Rate
 )
 
-func newEar(m *voice.Model) *ear {
-	e := &ear{decoder: codec.NewDecoder(), voice: voice.NewListener(m), turns: turns.New(), line: line.New(), print: acoustic.New()}
+func newEar(m *voice.Model) *ear { return &ear{model: m} }
+
+// open makes what the first packet needs.
+func (e *ear) open() {
+	e.decoder, e.voice, e.line, e.print = codec.NewDecoder(), voice.NewListener(e.model), line.New(), acoustic.New()
 	e.onFrame, e.onDigit = e.frame, e.digit
-	return e
+	for _, p := range e.codecs {
+		e.decoder.Payload(p.pt, p.name, p.clock)
+	}
+	e.codecs = nil
+}
+
+// payload tells a payload type of the caller's stream.
+func (e *ear) payload(pt uint8, name string, clock int) {
+	if e.decoder == nil {
+		e.codecs = append(e.codecs, payload{pt, name, clock})
+		return
+	}
+	e.decoder.Payload(pt, name, clock)
 }
 
 func (e *ear) packet(b []byte, at time.Time) {
@@ -55,6 +81,9 @@ func (e *ear) packet(b []byte, at time.Time) {
 	p, err := codec.ParseRTP(b)
 	if err != nil {
 		return
+	}
+	if e.decoder == nil {
+		e.open()
 	}
 	e.line.Packet(p.Seq, p.Timestamp, p.SSRC, p.PayloadType, p.Marker, len(p.Payload), at)
 	if e.decoder.Packet(b, at, e.onFrame, e.onDigit) != nil {
@@ -98,19 +127,39 @@ func (e *ear) answered(at time.Time) { e.turns.Answered(at) }
 
 // flush hears what still waits: the call is over.
 func (e *ear) flush() {
-	if !e.full {
+	if !e.full && e.decoder != nil {
 		e.decoder.Flush(e.onFrame, e.onDigit)
 	}
 }
 
 // heard is the length of the caller's audio, s.
-func (e *ear) heard() float64 { return e.voice.Activity().Seconds() }
+func (e *ear) heard() float64 {
+	if e.voice == nil {
+		return 0
+	}
+	return e.voice.Activity().Seconds()
+}
 
-func (e *ear) spoken() float64 { return e.voice.Activity().SpeechSeconds() }
+func (e *ear) spoken() float64 {
+	if e.voice == nil {
+		return 0
+	}
+	return e.voice.Activity().SpeechSeconds()
+}
+
+// words is the print of the caller's audio so far.
+func (e *ear) words() []uint32 {
+	if e.print == nil {
+		return nil
+	}
+	return e.print.Print()
+}
 
 // evidence adds what the observers say to ev.
 func (e *ear) evidence(ev []policy.Evidence) []policy.Evidence {
-	ev = append(ev, e.voice.Evidence()...)
-	ev = append(ev, e.line.Evidence()...)
+	if e.voice != nil {
+		ev = append(ev, e.voice.Evidence()...)
+		ev = append(ev, e.line.Evidence()...)
+	}
 	return append(ev, e.turns.Evidence()...)
 }
