@@ -79,12 +79,13 @@ func TestPassHeaders(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
+	d := &Door{}
 	for in, want := range map[string]string{"": "", "100rel": "100rel", "histinfo": "", "privacy, Timer": "timer", "foo,bar": "foo, bar"} {
 		req := request(sipmsg.INVITE, "", "")
 		if in != "" {
 			req.AppendHeader(sipmsg.NewHeader("Require", in))
 		}
-		if got := joined(unsupported(req)); got != want {
+		if got := joined(d.unsupported(req)); got != want {
 			t.Errorf("Require: %s: unsupported %q, want %q", in, got, want)
 		}
 	}

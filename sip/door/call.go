@@ -240,6 +240,7 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 		}
 	}
 	l.hop = c.d.hopAt(l.transport, c.in.local)
+	l.learn(req)
 	l.auth = c.trunk.Credentials.client()
 	// Every response to it has this tag.
 	req.To().Params.Add("tag", l.localTag)

@@ -55,6 +55,8 @@ type Config struct {
 	// AnswerTimeout is how long a destination may stay silent before the attempt
 	// is given up. Default: 8s.
 	AnswerTimeout time.Duration `yaml:"answer_timeout"`
+	// SessionTimers are how the door finds out that one side of a call is gone.
+	SessionTimers SessionTimers `yaml:"session_timers"`
 	// Drain is how long calls may go on after SIGTERM before they are ended.
 	// Default: 30s.
 	Drain time.Duration `yaml:"drain"`
@@ -110,6 +112,7 @@ func Defaults() Config {
 		MaxHeaders:    128,
 		RingTimeout:   3 * time.Minute,
 		AnswerTimeout: 8 * time.Second,
+		SessionTimers: SessionTimers{Enabled: true, Expires: 30 * time.Minute, MinSE: 90 * time.Second},
 		Drain:         30 * time.Second,
 	}
 }
@@ -195,6 +198,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	if c.MaxMessage > maxMessage {
 		fault("max_message", "%d is more than a datagram holds; allowed: up to %d", c.MaxMessage, maxMessage)
 	}
+	c.SessionTimers.check(fault)
 	for _, r := range []struct {
 		path string
 		d    time.Duration

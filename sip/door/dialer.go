@@ -162,6 +162,7 @@ func (c *call) callBack(t target, callID, number string) {
 	l.invite = req
 	req.AppendHeader(sipmsg.NewHeader("Allow", allow))
 	c.tell(req)
+	l.askTimer(req)
 	setBody(req, sdpType, l.ownOffer(spoken, true))
 	l.out = l.send(req, true, l.onCallbackResponse, func(err error) {
 		if l.out == nil || l.out.final {
@@ -207,6 +208,7 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 			return
 		}
 		c.answered()
+		l.grantedTimer(res)
 		if err != nil || answer == nil {
 			c.keep(callback.Failed, "the answer has no readable session description")
 			c.end("portero", "no usable answer")
@@ -215,6 +217,8 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 		l.settleMedia(answer)
 		c.agreed()
 		c.startTalk(dialogue.NewConfirm(confirmPatience))
+	case !l.unwanted && l.longer(o.req, res):
+		l.inviteAgain(o)
 	default:
 		l.out = nil
 		l.gone(res.StatusCode)

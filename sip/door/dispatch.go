@@ -249,8 +249,11 @@ func (d *Door) admissible(req *sipmsg.Request) (code int, reason string, headers
 	if mf := req.MaxForwards(); mf != nil && mf.Val() == 0 {
 		return 483, "Too Many Hops", nil
 	}
-	if bad := unsupported(req); len(bad) > 0 {
+	if bad := d.unsupported(req); len(bad) > 0 {
 		return 420, "Bad Extension", []sipmsg.Header{sipmsg.NewHeader("Unsupported", strings.Join(bad, ", "))}
+	}
+	if bad, least := d.cfg.SessionTimers.tooShort(req); bad {
+		return 422, "Session Interval Too Small", []sipmsg.Header{least}
 	}
 	if req.Contact() == nil {
 		return 400, "Bad Request: an INVITE needs a readable Contact", nil

@@ -50,6 +50,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 		}
 	}
 	c.tell(req)
+	l.askTimer(req)
 	b := bodyOf(from)
 	switch {
 	case !c.answeredAt.IsZero():
@@ -146,6 +147,7 @@ func headerText(s string) string {
 //	100        wait for more              CANCEL
 //	18x        tell the caller            CANCEL
 //	2xx        ACK, connect               ACK, BYE (the CANCEL crossed it)
+//	422        INVITE again, for longer   it is gone
 //	3xx–6xx    fail over or tell caller   it is gone
 func (l *leg) onInviteResponse(res *sipmsg.Response) {
 	c, o := l.c, l.out
@@ -174,6 +176,8 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 			return
 		}
 		c.onAnswered(l, o, res)
+	case !l.unwanted && l.longer(o.req, res):
+		l.inviteAgain(o)
 	default:
 		l.out = nil
 		l.gone(res.StatusCode)
@@ -272,14 +276,16 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 	if l == c.next {
 		c.promote("it answered")
 	}
+	l.grantedTimer(res)
 	l.settleMedia(answer)
 	c.hear(l)
 	c.stopTalk()
 	c.hushRing()
-	if c.caller.in == nil { // the door answered the caller before
+	if !c.answeredAt.IsZero() { // the door answered the caller before, or moves the call
 		l.acknowledge(o, "", "", nil)
 		c.farAnswered(l)
 		c.joined()
+		c.unhold()
 		return
 	}
 	if !l.lateOffer {
@@ -373,7 +379,8 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 		c.refuse(code, text)
 		return
 	}
-	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
+	code, reason := theirs(res)
+	out := c.caller.reply(c.caller.in, code, reason)
 	passHeaders(res, out)
 	for _, h := range res.GetHeaders("Contact") { // 3xx: where else to try is the caller's business
 		out.AppendHeader(sipmsg.HeaderClone(h))
@@ -381,8 +388,8 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 	b := bodyOf(res)
 	setBody(out, b.contentType, b.data)
 	c.caller.respond(c.caller.in, out)
-	c.caller.gone(res.StatusCode)
-	c.outcome(res.StatusCode, "", "far")
+	c.caller.gone(code)
+	c.outcome(code, "", "far")
 	c.end("far", why)
 }
 

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"slices"
 	"strings"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -10,6 +11,8 @@ import (
 type message interface {
 	sipmsg.Message
 	Headers() []sipmsg.Header
+	GetHeader(name string) sipmsg.Header
+	RemoveHeader(name string) bool
 	ContentType() *sipmsg.ContentTypeHeader
 }
 
@@ -29,9 +32,9 @@ var hopByHop = map[string]bool{
 	"replaces": true, "x-portero-raw": true,
 }
 
-// ownOptions are the extensions that would change how the door itself must act
-// on a leg and that it does not take part in, so that neither side may think
-// the other has them.
+// ownOptions are the extensions that change how the door itself must act on a
+// leg. What the door takes part in it names itself on each leg; of the rest
+// neither side may think that the other has them.
 var ownOptions = map[string]bool{
 	"100rel": true, "timer": true, "replaces": true, "outbound": true, "path": true, "gruu": true,
 	"precondition": true, "multiple-refer": true, "early-session": true, "199": true,
@@ -46,14 +49,45 @@ var passOptions = map[string]bool{
 
 // unsupported lists what a request requires and the door does not know
 // (RFC 3261 section 8.2.2.3).
-func unsupported(req *sipmsg.Request) []string {
+func (d *Door) unsupported(req *sipmsg.Request) []string {
 	var bad []string
 	for _, o := range options(req, "Require") {
-		if !passOptions[o] {
+		if !passOptions[o] && !d.takesPart(o) {
 			bad = append(bad, o)
 		}
 	}
 	return bad
+}
+
+// takesPart says whether the door itself does what an extension asks, on each
+// leg for itself.
+func (d *Door) takesPart(option string) bool {
+	return option == "timer" && d.cfg.SessionTimers.Enabled
+}
+
+// header is the first header of a name, or of its compact form.
+func header(m message, name, compact string) sipmsg.Header {
+	if h := m.GetHeader(name); h != nil {
+		return h
+	}
+	return m.GetHeader(compact)
+}
+
+// supports says whether a message's sender knows an extension.
+func supports(m message, option string) bool {
+	return slices.Contains(options(m, "Supported"), option) || slices.Contains(options(m, "k"), option)
+}
+
+// addSupported names an extension of the door's own among the supported.
+func addSupported(m message, option string) {
+	h := m.GetHeader("Supported")
+	switch {
+	case h == nil:
+		m.AppendHeader(sipmsg.NewHeader("Supported", option))
+	case !supports(m, option):
+		m.RemoveHeader("Supported")
+		m.AppendHeader(sipmsg.NewHeader("Supported", joined([]string{h.Value(), option})))
+	}
 }
 
 // options returns the lower-case option tags of all headers of a name.
@@ -77,15 +111,15 @@ func passHeaders(from message, to sipmsg.Message) {
 		name := strings.ToLower(h.Name())
 		switch {
 		case name == "supported" || name == "k":
-			for _, o := range strings.Split(h.Value(), ",") {
-				if o = strings.TrimSpace(o); o != "" && !ownOptions[strings.ToLower(o)] {
-					supported = append(supported, o)
-				}
+			if o := foreign(h.Value()); o != "" {
+				supported = append(supported, o)
 			}
 		case name == "allow":
 			to.AppendHeader(sipmsg.NewHeader("Allow", without(h.Value(), "PRACK")))
-		case name == "require":
-			to.AppendHeader(sipmsg.HeaderClone(h))
+		case name == "require": // what a leg's own extensions require is between the door and its peer
+			if o := foreign(h.Value()); o != "" {
+				to.AppendHeader(sipmsg.NewHeader("Require", o))
+			}
 		case hopByHop[name] || strings.HasPrefix(name, "x-portero-"):
 		default:
 			to.AppendHeader(sipmsg.HeaderClone(h))
@@ -94,6 +128,17 @@ func passHeaders(from message, to sipmsg.Message) {
 	if len(supported) > 0 {
 		to.AppendHeader(sipmsg.NewHeader("Supported", strings.Join(supported, ", ")))
 	}
+}
+
+// foreign leaves out of a list of option tags those of the door's own legs.
+func foreign(list string) string {
+	var out []string
+	for _, o := range strings.Split(list, ",") {
+		if o = strings.TrimSpace(o); o != "" && !ownOptions[strings.ToLower(o)] {
+			out = append(out, o)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // without removes one element of a comma list.

@@ -113,6 +113,7 @@ type hearing struct {
 	talking bool                // keys are told to the call
 	keys    *codec.Decoder      // that hears them; nil before there was need
 	codecs  map[uint8]sdp.Codec // the caller's payload types, for keys
+	secure  bool                // SRTP, whose keys the two sides have: nothing can be heard
 	closed  bool
 
 	verdict atomic.Pointer[policy.Verdict]
@@ -164,6 +165,9 @@ func (h *hearing) take() {
 		p, at, ok := h.tap.Next(buf[:])
 		if !ok {
 			return
+		}
+		if h.secure {
+			continue
 		}
 		if h.judged != nil {
 			h.judged.Packet(p, at)
@@ -316,21 +320,27 @@ func (c *call) verdict() policy.Verdict {
 // agreed tells the judge the payload types the caller now uses: what was
 // answered to the caller, and what the caller's own description adds.
 func (c *call) agreed() {
-	codecs := map[uint8]sdp.Codec{}
+	codecs, secure := map[uint8]sdp.Codec{}, false
 	for _, d := range []*sdp.Description{c.caller.theirs, c.caller.ours} {
 		if d == nil {
 			continue
 		}
-		if m := d.Audio(); m != nil {
-			for _, k := range m.Codecs() {
-				codecs[k.PT] = k
-			}
+		m := d.Audio()
+		if m == nil || m.Port == 0 {
+			continue
+		}
+		secure = secure || encrypted(m)
+		for _, k := range m.Codecs() {
+			codecs[k.PT] = k
 		}
 	}
 	h := c.hearing
 	if h == nil {
 		return
 	}
+	h.mu.Lock()
+	h.secure = secure
+	h.mu.Unlock()
 	h.with(func(j *judge.Call) { j.Codecs(codecs) })
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -87,8 +87,12 @@ func (l *leg) onRequest(in *incoming) {
 		return
 	}
 	l.remoteCSeq = req.CSeq().SeqNo
-	if bad := unsupported(req); len(bad) > 0 {
+	if bad := l.c.d.unsupported(req); len(bad) > 0 {
 		l.respondPlain(in, 420, "Bad Extension", sipmsg.NewHeader("Unsupported", joined(bad)))
+		return
+	}
+	if bad, least := l.c.d.cfg.SessionTimers.tooShort(req); bad {
+		l.respondPlain(in, 422, "Session Interval Too Small", least)
 		return
 	}
 	switch req.Method {
@@ -96,6 +100,8 @@ func (l *leg) onRequest(in *incoming) {
 		l.onBye(in)
 	case sipmsg.INVITE:
 		l.onReinvite(in)
+	case sipmsg.UPDATE:
+		l.onUpdate(in)
 	case sipmsg.CANCEL:
 		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
 	case sipmsg.PRACK:
@@ -134,52 +140,31 @@ func (l *leg) onBye(in *incoming) {
 	}
 }
 
-// onOther hands a request such as INFO, UPDATE, MESSAGE, REFER or NOTIFY to the
-// other leg, and its response back.
+// onOther hands a request such as INFO, MESSAGE, REFER or NOTIFY to the other
+// leg, and its response back.
 func (l *leg) onOther(in *incoming) {
 	c := l.c
-	if in.req.Method == sipmsg.UPDATE || in.req.Method == sipmsg.SUBSCRIBE || in.req.Method == sipmsg.NOTIFY {
-		l.retarget(in.req.Contact())
-	}
 	other := c.other(l)
 	if other == nil || other.state != legUp {
-		switch {
-		case in.req.Method == sipmsg.OPTIONS || in.req.Method == sipmsg.INFO && c.talk != nil:
+		if in.req.Method == sipmsg.OPTIONS || in.req.Method == sipmsg.INFO && c.talk != nil {
 			if in.req.Method == sipmsg.INFO {
 				c.infoDigit(in.req)
 			}
 			l.respondPlain(in, 200, "OK", sipmsg.NewHeader("Allow", allow))
-		case in.req.Method == sipmsg.UPDATE && bodyOf(in.req).sdp() == nil:
-			l.respondPlain(in, 200, "OK")
-		default:
-			l.respondPlain(in, 500, "Server Internal Error: the other side is not connected yet", retryAfter())
+			return
 		}
-		return
-	}
-	if mf := in.req.MaxForwards(); mf != nil && mf.Val() == 0 {
-		l.respondPlain(in, 483, "Too Many Hops")
+		l.respondPlain(in, 500, "Server Internal Error: the other side is not connected yet", retryAfter())
 		return
 	}
 	if in.req.Method == sipmsg.INFO && l == c.caller {
 		c.infoDigit(in.req)
 	}
+	req, ok := l.handOn(in, other)
+	if !ok {
+		return
+	}
 	b := bodyOf(in.req)
-	offer, err := l.read(b)
-	if err != nil {
-		l.respondPlain(in, 400, "Bad Request: "+err.Error())
-		return
-	}
-	if offer != nil && (l.out != nil || other.in != nil || other.out != nil) {
-		l.respondPlain(in, 491, "Request Pending") // RFC 3311 section 5.2
-		return
-	}
-	req := other.request(in.req.Method)
-	passHeaders(in.req, req)
-	if offer != nil {
-		setBody(req, b.contentType, b.with(other.rewrite(offer)))
-	} else {
-		setBody(req, b.contentType, b.data)
-	}
+	setBody(req, b.contentType, b.data)
 	other.send(req, false, func(res *sipmsg.Response) {
 		if res.StatusCode == 100 {
 			return
@@ -187,25 +172,31 @@ func (l *leg) onOther(in *incoming) {
 		out := l.reply(in, res.StatusCode, res.Reason)
 		passHeaders(res, out)
 		rb := bodyOf(res)
-		answer, err := other.read(rb)
-		switch {
-		case err != nil || answer == nil:
-			setBody(out, rb.contentType, rb.data)
-		default:
-			setBody(out, rb.contentType, rb.with(l.rewrite(answer)))
-			if res.IsSuccess() {
-				l.settleMedia(offer)
-				other.settleMedia(answer)
-			}
-		}
-		if res.IsSuccess() && req.Method == sipmsg.UPDATE {
-			other.retarget(res.Contact())
+		setBody(out, rb.contentType, rb.data)
+		if res.IsSuccess() && (in.req.Method == sipmsg.SUBSCRIBE || in.req.Method == sipmsg.NOTIFY) {
+			l.retarget(in.req.Contact())
 		}
 		l.respond(in, out)
 	}, func(err error) {
 		l.log.Info("no response from the other leg", zap.String("method", string(in.req.Method)), zap.Error(err))
 		l.respondPlain(in, 408, "Request Timeout")
 	})
+}
+
+// handOn makes the request that carries a peer's request on along the other leg,
+// without its body; false: it has come too far, and is answered.
+func (l *leg) handOn(in *incoming, other *leg) (*sipmsg.Request, bool) {
+	mf := in.req.MaxForwards()
+	if mf != nil && mf.Val() == 0 {
+		l.respondPlain(in, 483, "Too Many Hops")
+		return nil, false
+	}
+	req := other.request(in.req.Method)
+	passHeaders(in.req, req)
+	if mf != nil {
+		*req.MaxForwards() = sipmsg.MaxForwardsHeader(min(mf.Val(), 70) - 1)
+	}
+	return req, true
 }
 
 // retryAfter is RFC 3261 section 14.2's random delay of 0 to 10 s.
@@ -242,6 +233,7 @@ func (l *leg) accept(in *incoming, res *sipmsg.Response, answer bool, onAck func
 	}
 	u := &unacked{in: in, res: res, cseq: in.req.CSeq().SeqNo, wait: l.c.d.timers.T1, answer: answer, onAck: onAck, lost: lost}
 	l.unacked = u
+	l.grantTimer(in.req, res)
 	u.timer = l.c.after(u.wait, func() { l.acceptAgain(u) })
 	u.giveUp = l.c.after(l.c.d.timers.Timeout(), func() {
 		if l.unacked == u {

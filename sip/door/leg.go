@@ -63,6 +63,11 @@ type leg struct {
 	ackCSeq   uint32
 	lateOffer bool // our INVITE had no offer: the 2xx has it and the ACK the answer
 
+	timer    sessionTimer
+	own      *ownReinvite // our INVITE that no other leg asked for
+	updating *incoming    // the peer's UPDATE that has no final response yet
+	offering *outgoing    // our UPDATE with an offer that has no final response yet
+
 	session uint64 // o= session id
 	version uint64 // o= version
 	sent    string // last description sent, without its o= line
@@ -251,6 +256,7 @@ func (l *leg) gone(code int) {
 	}
 	l.state = legGone
 	l.ended = time.Now()
+	l.timer.stop()
 	if l.code == 0 {
 		l.code = code
 	}

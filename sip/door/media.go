@@ -90,13 +90,14 @@ func (c *call) farSilent(now time.Time) bool {
 // silenceFar is how long the far side must have been silent too.
 const silenceFar = 30 * time.Second
 
-// held says whether either side put the call on hold, and so may be silent.
+// held says whether either side put the call on hold or sends a fax (T.38 is no
+// RTP), and so may be silent.
 func (c *call) held() bool {
 	for _, l := range []*leg{c.caller, c.far} {
 		if l == nil || l.theirs == nil {
 			continue
 		}
-		if m := anchored(l.theirs); m != nil && l.theirs.Direction(m) != sdp.SendRecv {
+		if m := anchored(l.theirs); m != nil && (m.Type != "audio" || l.theirs.Direction(m) != sdp.SendRecv) {
 			return true
 		}
 	}

@@ -29,6 +29,7 @@ func (c *call) promote(why string) {
 
 // letGo ends a far leg that the call no longer needs.
 func (c *call) letGo(l *leg) {
+	c.leaving(l)
 	c.old = append(c.old, l)
 	l.bye()
 	c.dropMedia(l)

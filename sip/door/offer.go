@@ -111,6 +111,9 @@ func (l *leg) settleMedia(d *sdp.Description) {
 	l.setRemote(rtp, rtcp)
 }
 
+// encrypted says whether a section's packets are SRTP (RFC 3711).
+func encrypted(m *sdp.Media) bool { return strings.Contains(strings.ToUpper(m.Proto), "SAVP") }
+
 // voice is how the caller and the door, or a destination, talk to each other.
 type voice struct {
 	audio sdp.Codec // PCMU or PCMA, for what the door says itself

@@ -11,21 +11,24 @@ import (
 //
 //	this leg                                     answer
 //	its INVITE before is not answered yet        500 with Retry-After (RFC 3261 section 14.2)
-//	we have an INVITE open on it                 491 (glare)
-//	the call is being moved                      491
+//	we have an INVITE or an offer open on it     491 (glare; RFC 3311 section 5.2)
 //	our 2xx to its INVITE before waits for an    491
 //	answer in the ACK
-//	the other leg's ACK is still to come         waits for it
+//	it only refreshes the leg's session timer    by the door itself
 //	a dialogue has the caller                    by the door itself
+//	the other leg's ACK is still to come, or     waits for it
+//	the door's own re-INVITE there is open
 //	else                                         by the other leg
+//
+// While a call is being moved its legs go on as before: who holds is not told to
+// try again later because the door calls somebody.
 func (l *leg) onReinvite(in *incoming) {
 	c := l.c
-	l.retarget(in.req.Contact())
 	switch {
 	case l.in != nil:
 		l.respondPlain(in, 500, "Server Internal Error: an INVITE is open", retryAfter())
 		return
-	case l.out != nil || c.next != nil || !l.implied():
+	case l.out != nil || l.offering != nil || !l.implied():
 		l.respondPlain(in, 491, "Request Pending")
 		return
 	case l.state != legUp:
@@ -38,29 +41,41 @@ func (l *leg) onReinvite(in *incoming) {
 		return
 	}
 	other := c.other(l)
-	if other == nil || other.state != legUp {
+	passable := other != nil && other.state == legUp
+	switch {
+	case l.mereRefresh(in.req, offer) && !(passable && concernsOther(in.req)):
+		l.answerRefresh(in, offer)
+		return
+	case !passable:
 		l.answerReinvite(in, offer)
 		return
-	}
-	if other.in != nil || other.out != nil {
+	case other.in != nil || other.out != nil && other.own == nil || other.offering != nil || other.updating != nil:
 		l.respondPlain(in, 491, "Request Pending")
 		return
 	}
 	l.in = in
+	pass := func() {
+		switch other := c.other(l); {
+		case l.in != in: // cancelled, or answered otherwise
+		case other == nil || other.state != legUp:
+			l.answerReinvite(in, offer)
+		default:
+			l.passReinvite(other, in, offer)
+		}
+	}
 	if u := other.unacked; u != nil { // RFC 3261 section 14.1: not before the ACK
-		u.then = append(u.then, func() {
-			if l.in == in && other.state == legUp {
-				l.passReinvite(other, in, offer)
-			}
-		})
+		u.then = append(u.then, pass)
 		return
 	}
-	l.passReinvite(other, in, offer)
+	if !other.afterOwn(pass) {
+		pass()
+	}
 }
 
 // answerReinvite answers while no far leg is there to ask.
 func (l *leg) answerReinvite(in *incoming, offer *sdp.Description) {
 	res := l.reply(in, 200, "OK")
+	res.AppendHeader(sipmsg.NewHeader("Allow", allow))
 	if offer == nil {
 		v, ok := l.c.talking()
 		if !ok {
@@ -77,6 +92,7 @@ func (l *leg) answerReinvite(in *incoming, offer *sdp.Description) {
 		l.settleMedia(offer)
 		setBody(res, sdpType, answer)
 	}
+	l.retarget(in.req.Contact())
 	l.accept(in, res, offer == nil, func(ack *sipmsg.Request) {
 		if d, err := l.read(bodyOf(ack)); err == nil && d != nil {
 			l.settleMedia(d)
@@ -87,13 +103,13 @@ func (l *leg) answerReinvite(in *incoming, offer *sdp.Description) {
 // passReinvite sends the re-INVITE on the other leg.
 func (l *leg) passReinvite(other *leg, in *incoming, offer *sdp.Description) {
 	c := l.c
-	if mf := in.req.MaxForwards(); mf != nil && mf.Val() == 0 {
-		l.respondPlain(in, 483, "Too Many Hops")
+	req, ok := l.handOn(in, other)
+	if !ok {
 		return
 	}
+	before := other.ours
+	other.askTimer(req)
 	b := bodyOf(in.req)
-	req := other.request(sipmsg.INVITE)
-	passHeaders(in.req, req)
 	if offer != nil {
 		setBody(req, b.contentType, b.with(other.rewrite(offer)))
 	} else {
@@ -115,73 +131,115 @@ func (l *leg) passReinvite(other *leg, in *incoming, offer *sdp.Description) {
 			return
 		}
 		other.out = nil
-		if res.IsSuccess() {
-			other.retarget(res.Contact())
-		}
-		if l.in != in { // cancelled meanwhile, or the call ended
-			if res.IsSuccess() {
-				other.acknowledge(o, "", "", nil)
+		if !res.IsSuccess() {
+			other.ours = before // the session stays as it was (RFC 3261 section 14.1)
+			if l.in == in {
+				l.reinviteRefused(other, in, offer, req, res)
 			}
 			return
 		}
-		rb := bodyOf(res)
-		answer, err := other.read(rb)
-		if !res.IsSuccess() || err != nil {
-			if res.IsSuccess() { // unreadable: neither side may think it was agreed
-				other.acknowledge(o, "", "", nil)
-				l.respondPlain(in, 500, "Server Internal Error: the answer cannot be read")
-				return
-			}
-			out := l.reply(in, res.StatusCode, res.Reason)
-			passHeaders(res, out)
-			setBody(out, rb.contentType, rb.data)
-			l.respond(in, out)
-			if res.StatusCode == 481 || res.StatusCode == 408 { // RFC 3261 section 12.2.1.2
-				c.end(other.role, "its dialog is gone")
-			}
+		other.retarget(res.Contact())
+		other.grantedTimer(res)
+		if l.in != in { // cancelled meanwhile, or the call ended or went elsewhere
+			l.reinviteCrossed(other, o, offer, res)
 			return
 		}
-		out := l.reply(in, res.StatusCode, res.Reason)
-		passHeaders(res, out)
-		if answer != nil {
-			setBody(out, rb.contentType, rb.with(l.rewrite(answer)))
-			other.settleMedia(answer)
-		} else {
-			setBody(out, rb.contentType, rb.data)
-		}
-		if offer != nil {
-			l.settleMedia(offer)
-			other.acknowledge(o, "", "", nil)
-		}
-		c.agreed()
-		l.accept(in, out, offer == nil, func(ack *sipmsg.Request) {
-			if offer != nil {
-				return
-			}
-			ab := bodyOf(ack)
-			theirs, err := l.read(ab)
-			if err != nil || theirs == nil {
-				other.acknowledge(o, "", "", nil)
-				return
-			}
-			l.settleMedia(theirs)
-			other.acknowledge(o, "", ab.contentType, ab.with(other.rewrite(theirs)))
-			c.agreed()
-		}, func() {
-			if offer == nil {
-				other.acknowledge(o, "", "", nil)
-			}
-			l.unacknowledged()
-		})
+		l.reinviteAccepted(other, o, in, offer, res)
 	}, func(err error) {
 		other.out = nil
 		l.log.Warn("no answer to a re-INVITE from the other leg", zap.Error(err))
 		if l.in == in {
 			l.respondPlain(in, 408, "Request Timeout")
 		}
-		c.end(other.role, "no answer to a re-INVITE")
+		if other == c.caller || other == c.far {
+			c.end(other.role, "no answer to a re-INVITE")
+		}
 	})
 	other.out = o
+}
+
+// reinviteRefused tells the peer that the other side does not agree.
+func (l *leg) reinviteRefused(other *leg, in *incoming, offer *sdp.Description, req *sipmsg.Request, res *sipmsg.Response) {
+	if other.longer(req, res) && other.state == legUp { // between the door and that side
+		l.passReinvite(other, in, offer)
+		return
+	}
+	code, reason := theirs(res)
+	out := l.reply(in, code, reason)
+	passHeaders(res, out)
+	rb := bodyOf(res)
+	setBody(out, rb.contentType, rb.data)
+	l.respond(in, out)
+	if res.StatusCode == 481 || res.StatusCode == 408 { // RFC 3261 section 12.2.1.2
+		l.c.end(other.role, "its dialog is gone")
+	}
+}
+
+// reinviteCrossed acknowledges a 2xx to a re-INVITE that nobody waits for any
+// more. Its session holds all the same, on that leg.
+func (l *leg) reinviteCrossed(other *leg, o *outgoing, offer *sdp.Description, res *sipmsg.Response) {
+	if offer == nil { // the 2xx made the offer, and the ACK has to answer it (RFC 3261 section 13.2.2.4)
+		theirs, err := other.read(bodyOf(res))
+		if err == nil && theirs != nil && other.state == legUp {
+			if answer, _, ok := other.ownAnswer(theirs); ok {
+				other.settleMedia(theirs)
+				other.acknowledge(o, "", sdpType, answer)
+				return
+			}
+		}
+		other.acknowledge(o, "", "", nil)
+		return
+	}
+	other.acknowledge(o, "", "", nil)
+	if answer, err := other.read(bodyOf(res)); err == nil && answer != nil && other.state == legUp {
+		other.settleMedia(answer)
+	}
+	l.c.unhold()
+}
+
+// reinviteAccepted hands the other side's 2xx back, and what it agrees to.
+func (l *leg) reinviteAccepted(other *leg, o *outgoing, in *incoming, offer *sdp.Description, res *sipmsg.Response) {
+	c := l.c
+	rb := bodyOf(res)
+	answer, err := other.read(rb)
+	if err != nil { // unreadable: neither side may think it was agreed
+		other.acknowledge(o, "", "", nil)
+		l.respondPlain(in, 500, "Server Internal Error: the answer cannot be read")
+		return
+	}
+	out := l.reply(in, res.StatusCode, res.Reason)
+	passHeaders(res, out)
+	if answer != nil {
+		setBody(out, rb.contentType, rb.with(l.rewrite(answer)))
+		other.settleMedia(answer)
+	} else {
+		setBody(out, rb.contentType, rb.data)
+	}
+	if offer != nil {
+		l.settleMedia(offer)
+		other.acknowledge(o, "", "", nil)
+	}
+	l.retarget(in.req.Contact())
+	c.agreed()
+	l.accept(in, out, offer == nil, func(ack *sipmsg.Request) {
+		if offer != nil {
+			return
+		}
+		ab := bodyOf(ack)
+		theirs, err := l.read(ab)
+		if err != nil || theirs == nil {
+			other.acknowledge(o, "", "", nil)
+			return
+		}
+		l.settleMedia(theirs)
+		other.acknowledge(o, "", ab.contentType, ab.with(other.rewrite(theirs)))
+		c.agreed()
+	}, func() {
+		if offer == nil {
+			other.acknowledge(o, "", "", nil)
+		}
+		l.unacknowledged()
+	})
 }
 
 // unacknowledged ends a call whose 2xx to a re-INVITE was never acknowledged

@@ -119,6 +119,7 @@ func (c *call) beginTalk(m dialogue.Machine) {
 	}
 	c.stopTalk()
 	c.talk = &talk{m: m}
+	c.unhold()
 	if h := c.hearing; h != nil {
 		h.mu.Lock()
 		h.talking = true

@@ -115,6 +115,10 @@ func (a *agent) receiveResponse(m *message) error {
 		return nil
 	}
 	a.seen[key] = true
+	if err := d.lintOrigin(m.body); err != nil {
+		return err
+	}
+	d.noteTimer(m)
 	d.learn(m)
 	a.fresh = append(a.fresh, &arrival{m, d})
 	return nil
@@ -145,6 +149,12 @@ func (a *agent) receiveRequest(m *message) error {
 	} else if err := d.lintInDialog(m); err != nil {
 		return err
 	}
+	if err := d.lintSessionRequest(m); err != nil {
+		return err
+	}
+	if err := d.lintOrigin(m.body); err != nil {
+		return err
+	}
 	switch m.method() {
 	case "CANCEL":
 		if invite := d.branches[branch]; invite == nil {
@@ -155,6 +165,9 @@ func (a *agent) receiveRequest(m *message) error {
 	case "ACK":
 		if invite := d.got["INVITE"]; invite != nil && invite.seq() != m.seq() {
 			return fmt.Errorf("the CSeq of the ACK is %d, the INVITE's %d (section 13.2.2.4)", m.seq(), invite.seq())
+		}
+		if err := lintAnswer(d.made, m.body); err != nil {
+			return err
 		}
 	default:
 		d.branches[branch] = m

@@ -21,6 +21,10 @@ type dialog struct {
 	routes  []string // the route set
 	seq     int      // of the agent's last request
 	version int      // of its session description
+	last    string   // that description
+	origin  origin   // of the peer's last session description
+	timed   bool     // the session has a timer (RFC 4028)
+	made    string   // the last offer in a 2xx of the agent's
 
 	contacts map[string]string   // the agent's Contact, by its tag
 	peerSeq  map[string]int      // of the peer's last request, by the agent's tag
@@ -176,7 +180,7 @@ func ack(invite, response *message) *message {
 // phrases are the reason phrases that scripts get without asking.
 var phrases = map[int]string{100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 183: "Session Progress", 199: "Early Dialog Terminated",
 	200: "OK", 202: "Accepted", 302: "Moved Temporarily", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
-	407: "Proxy Authentication Required", 408: "Request Timeout", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
+	405: "Method Not Allowed", 407: "Proxy Authentication Required", 408: "Request Timeout", 415: "Unsupported Media Type", 422: "Session Interval Too Small", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
 	486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending", 500: "Server Internal Error",
 	503: "Service Unavailable", 603: "Decline"}
 
@@ -219,9 +223,13 @@ func (b *builder) response(d *dialog, fork string, w what) (*message, error) {
 func (b *builder) finish(d *dialog, fork string, w what, m *message) *message {
 	switch {
 	case w.sdp != nil:
-		d.version++
 		m.add("Content-Type", "application/sdp")
 		m.body = w.sdp.text(b.addr, d.version)
+		if d.version == 0 || m.body != d.last { // the same description keeps its version
+			d.version++
+			m.body = w.sdp.text(b.addr, d.version)
+		}
+		d.last = m.body
 	case len(w.body) > 0:
 		m.body = strings.Join(w.body, "\r\n") + "\r\n"
 	}
@@ -273,6 +281,10 @@ func (d *dialog) noteSent(m *message, fork string) {
 	}
 	d.answers[answerKey(m.code(), method, fork)] = m
 	d.answers[answerKey(m.code(), "", fork)] = m
+	d.noteTimer(m)
+	if m.code()/100 == 2 && method == "INVITE" {
+		d.made = m.body
+	}
 	if tag, c := parameter(m.get("To"), "tag"), m.get("Contact"); tag != "" && c != "" {
 		d.contacts[tag] = address(c)
 	}

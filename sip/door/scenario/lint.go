@@ -78,6 +78,14 @@ func (d *dialog) lintResponse(m *message) error {
 	case untagged(m.get("To")) != untagged(req.get("To")):
 		return fmt.Errorf("the To is %q, %q was sent (section 8.2.6.2)", m.get("To"), req.get("To"))
 	}
+	if err := lintSessionResponse(m, req); err != nil {
+		return err
+	}
+	if m.code() < 300 {
+		if err := lintAnswer(req.body, m.body); err != nil {
+			return err
+		}
+	}
 	if sent := parameter(req.get("To"), "tag"); sent != "" && m.code() > 100 && parameter(m.get("To"), "tag") != sent {
 		return fmt.Errorf("the To tag is %s, %s was sent (section 8.2.6.2)", parameter(m.get("To"), "tag"), sent)
 	}

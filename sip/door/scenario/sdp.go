@@ -50,7 +50,7 @@ func parseDescription(words []string) (*description, error) {
 	return d, nil
 }
 
-// text is the session description (RFC 8866). The version rises with every
+// text is the session description (RFC 8866). The version rises with every other
 // description of a call, as RFC 3264 section 8 asks.
 func (d *description) text(own netip.AddrPort, version int) string {
 	at := d.address
