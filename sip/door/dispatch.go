@@ -94,9 +94,6 @@ func mandatory(req *sipmsg.Request) string {
 	case req.CSeq().MethodName != req.Method:
 		return "CSeq names another method"
 	}
-	if tag, ok := req.From().Params.Get("tag"); !ok || tag == "" {
-		return "From has no tag"
-	}
 	req.MaxForwards()
 	req.Contact()
 	req.Route()

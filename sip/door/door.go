@@ -54,6 +54,7 @@ type Metrics interface {
 	CallEnded(r store.Record)
 	Decided(d policy.Decision, enforced bool)
 	SIPDropped(reason string)
+	SIPRefused(code string) // answered, not served, by reason code
 	FramesDropped(n uint64)
 	Panicked()
 }
@@ -382,5 +383,6 @@ func (noMetrics) CallStarted()                  {}
 func (noMetrics) CallEnded(store.Record)        {}
 func (noMetrics) Decided(policy.Decision, bool) {}
 func (noMetrics) SIPDropped(string)             {}
+func (noMetrics) SIPRefused(string)             {}
 func (noMetrics) FramesDropped(uint64)          {}
 func (noMetrics) Panicked()                     {}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/sip/fingerprint"
+	"github.com/portero/portero/sip/syntax"
 	"github.com/portero/portero/sip/transport"
 )
 
@@ -19,17 +20,21 @@ type received struct {
 	local netip.AddrPort
 }
 
-// gate looks at everything before it is parsed: strangers and scanners end
-// here. It runs on the transport's readers and must not block.
+// gate looks at everything before it is parsed: strangers, scanners and what is
+// malformed end here. It runs on the transport's readers and must not block.
 type gate struct {
-	d *Door
+	d      *Door
+	limits syntax.Limits
 
 	mu      sync.Mutex
 	second  int64 // of the clock
 	refused int   // strangers answered in it
 }
 
-func newGate(d *Door) *gate { return &gate{d: d} }
+func newGate(d *Door) *gate {
+	return &gate{d: d, limits: syntax.Limits{
+		Message: d.cfg.MaxMessage, Headers: d.cfg.MaxHeaders, Line: syntax.Defaults.Line}}
+}
 
 // Admit implements transport.Handler: strangers do not even connect.
 func (g *gate) Admit(_ string, _, remote netip.AddrPort) bool {
@@ -59,10 +64,14 @@ func (g *gate) Receive(r transport.Received) {
 		g.d.deps.Metrics.SIPDropped(reason)
 		return
 	}
-	m, err := g.d.parser.ParseSIP(r.Data)
-	if err != nil {
-		g.d.deps.Metrics.SIPDropped("unparsable")
-		g.d.log.Debug("a message cannot be parsed", zap.Stringer("source", r.Flow.Remote), zap.Error(err))
+	data, fault := g.limits.Check(r.Data, r.Flow.Transport == transport.TCP || r.Flow.Transport == transport.TLS)
+	if !fault.OK() {
+		g.refuse(r, fault)
+		return
+	}
+	m, err := g.d.parser.ParseSIP(data)
+	if err != nil { // sound, and the parser has not learnt it
+		g.refuse(r, syntax.Fault{Status: 400, Header: "The message", Problem: "cannot be parsed: " + err.Error()})
 		return
 	}
 	g.d.tx.Receive(m, r.Data, r.Flow, r.At)
@@ -77,9 +86,6 @@ func (g *gate) drop(r transport.Received) string {
 		}
 		g.d.deps.Metrics.SIPDropped("stranger")
 		return "" // the dispatcher answers 403
-	}
-	if reason := g.unreadable(r.Data); reason != "" {
-		return reason
 	}
 	if fingerprint.IsScanner(r.Data) {
 		return "scanner"
@@ -99,20 +105,4 @@ func (g *gate) mayRefuse(now time.Time) bool {
 	}
 	g.refused++
 	return g.refused <= refusals
-}
-
-// unreadable names why a message is not worth parsing, or returns "".
-func (g *gate) unreadable(data []byte) string {
-	if len(data) > g.d.cfg.MaxMessage {
-		return "too_large"
-	}
-	line, rest, ok := bytes.Cut(data, []byte("\r\n"))
-	if !ok || !bytes.HasPrefix(line, []byte("SIP/2.0 ")) && !bytes.HasSuffix(line, []byte(" SIP/2.0")) {
-		return "not_sip"
-	}
-	head, _, _ := bytes.Cut(rest, []byte("\r\n\r\n"))
-	if bytes.Count(head, []byte("\r\n")) >= g.d.cfg.MaxHeaders {
-		return "too_many_headers"
-	}
-	return ""
 }

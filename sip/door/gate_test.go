@@ -1,6 +1,8 @@
 package door
 
 import (
+	"bytes"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -19,6 +21,7 @@ func (countedDrops) CallStarted()                  {}
 func (countedDrops) CallEnded(store.Record)        {}
 func (countedDrops) Decided(policy.Decision, bool) {}
 func (c countedDrops) SIPDropped(reason string)    { c[reason]++ }
+func (c countedDrops) SIPRefused(code string)      { c[code]++ }
 func (countedDrops) FramesDropped(uint64)          {}
 func (c countedDrops) Panicked()                   { c["panic"]++ }
 
@@ -47,10 +50,6 @@ func TestGate(t *testing.T) {
 		{"a stranger's OPTIONS, to be refused", stranger, "refuse", strings.ReplaceAll(invite, "INVITE", "OPTIONS") + "\r\n", "stranger"},
 		{"a scanner on the trunk", trunk, "drop", invite + "User-Agent: friendly-scanner\r\n\r\n", "scanner"},
 		{"a scanner's name in the body", trunk, "drop", invite + "\r\nUser-Agent: friendly-scanner\r\n", ""},
-		{"not SIP", trunk, "drop", "GET / HTTP/1.1\r\n\r\n", "not_sip"},
-		{"binary", trunk, "drop", "\x00\x01\x02\x03\x04\x05", "not_sip"},
-		{"too many headers", trunk, "drop", invite + strings.Repeat("X: y\r\n", 200) + "\r\n", "too_many_headers"},
-		{"too large", trunk, "drop", invite + "\r\n" + strings.Repeat("x", 40000), "too_large"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, drops := testGate(c.strangers)
@@ -64,6 +63,66 @@ func TestGate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is malformed is answered, if it is a request, and counted.
+func TestGateRefusesMalformed(t *testing.T) {
+	d := trunkDoor(t)
+	socket := &sent{}
+	serve, err := d.net.UDP(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = serve
+	flow, ok := d.net.Ready(transport.Target{Transport: transport.UDP, Addr: netip.MustParseAddrPort("198.51.100.7:5060")})
+	if !ok {
+		t.Fatal("no socket")
+	}
+	for _, c := range []struct{ name, in, count, answer string }{
+		{"not SIP", "GET / HTTP/1.1\r\n\r\n", "malformed", ""},
+		{"binary", "\x00\x01\x02\x03\x04\x05", "malformed", ""},
+		{"a response without Via", "SIP/2.0 200 OK\r\nCall-ID: 1\r\n\r\n", "malformed", ""},
+		{"an ACK with a NUL", strings.ReplaceAll(invite, "INVITE", "ACK") + "X: \x00\r\n\r\n", "malformed", ""},
+		{"two Call-IDs", invite + "Call-ID: 2\r\n\r\n", "P510-malformed", "SIP/2.0 400 Bad Request: Call-ID is there twice"},
+		{"another version", strings.Replace(invite, " SIP/2.0", " SIP/7.0", 1) + "\r\n", "P510-malformed", "SIP/2.0 505 Version Not Supported: "},
+		{"too many headers", invite + strings.Repeat("X-A: y\r\n", 200) + "\r\n", "P515-too-large", "SIP/2.0 513 Message Too Large: "},
+		{"too large", invite + "\r\n" + strings.Repeat("x", 40000), "P515-too-large", "SIP/2.0 513 Message Too Large: "},
+		{"a scheme that the parser does not take", strings.Replace(invite, "<sip:100@", "<x-y:100@", 1) + "\r\n", "P510-malformed", "SIP/2.0 400 Bad Request: The message cannot be parsed: "},
+	} {
+		drops := d.deps.Metrics.(countedDrops)
+		clear(drops)
+		socket.data = nil
+		d.gate.Receive(transport.Received{Flow: flow, Data: []byte(c.in), At: time.Now()})
+		if len(drops) != 1 || drops[c.count] != 1 || !strings.HasPrefix(string(socket.data), c.answer) || c.answer == "" && socket.data != nil {
+			t.Errorf("%s: counted %v, answered %q", c.name, drops, socket.data)
+		}
+	}
+}
+
+// sent is a socket that keeps what was sent last.
+type sent struct {
+	net.PacketConn
+	data []byte
+}
+
+func (s *sent) LocalAddr() net.Addr { return &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5060} }
+
+func (s *sent) WriteTo(b []byte, _ net.Addr) (int, error) {
+	s.data = bytes.Clone(b)
+	return len(b), nil
+}
+
+// trunkDoor is a door with one trunk, where no call begins.
+func trunkDoor(t testing.TB) *Door {
+	cfg := Defaults()
+	cfg.Trunks = []Trunk{{Name: "carrier", Addresses: []string{"198.51.100.0/24"}}}
+	cfg.Destinations = map[string]Destination{"agents": {URI: "sip:192.0.2.9"}}
+	d, err := New(cfg, Deps{Log: zap.NewNop(), Metrics: countedDrops{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.draining.Store(true)
+	return d
 }
 
 // A stranger's connection is closed before a byte of it is read.
@@ -98,15 +157,8 @@ func FuzzGate(f *testing.F) {
 	f.Add([]byte(invite + "\r\n"))
 	f.Add([]byte("SIP/2.0 200 OK\r\n\r\n"))
 	f.Add([]byte(invite + "Content-Length: 3\r\n\r\nabcd"))
-	cfg := Defaults()
-	cfg.Trunks = []Trunk{{Name: "carrier", Addresses: []string{"198.51.100.0/24"}}}
-	cfg.Destinations = map[string]Destination{"agents": {URI: "sip:192.0.2.9"}}
-	drops := countedDrops{}
-	d, err := New(cfg, Deps{Log: zap.NewNop(), Metrics: drops})
-	if err != nil {
-		f.Fatal(err)
-	}
-	d.draining.Store(true) // no call begins
+	d := trunkDoor(f)
+	drops := d.deps.Metrics.(countedDrops)
 	flow := transport.Flow{Transport: "UDP", Remote: netip.MustParseAddrPort("198.51.100.7:5060")}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		d.gate.Receive(transport.Received{Flow: flow, Data: in, At: time.Now()})

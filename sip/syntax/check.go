@@ -24,9 +24,12 @@ func Check(raw []byte, stream bool) ([]byte, Fault) { return Defaults.Check(raw,
 func (l Limits) Check(raw []byte, stream bool) ([]byte, Fault) {
 	c := checker{limits: l, stream: stream, length: -1}
 	raw = leading(raw)
-	end := c.message(raw)
+	end := 0
 	if l.Message > 0 && len(raw) > l.Message {
-		c.bad(513, "The message", "is larger than is read here")
+		c.firstToken(raw)
+		c.tooLarge()
+	} else {
+		end = c.message(raw)
 	}
 	if !c.fault.OK() {
 		if !c.request || string(c.method) == "ACK" {
@@ -64,6 +67,11 @@ func (c *checker) bad(status int, header, problem string) {
 	if c.fault.OK() {
 		c.fault.Status, c.fault.Header, c.fault.Problem = status, header, problem
 	}
+}
+
+func (c *checker) tooLarge() {
+	c.bad(513, "The message", "is larger than is read here")
+	c.fault.Close = c.stream
 }
 
 // leading drops the empty lines that may precede a message.
@@ -298,6 +306,9 @@ func (c *checker) body(raw []byte, at int) int {
 		return 0
 	case c.length < 0:
 		c.length = rest
+	case c.length > rest && c.stream && c.limits.Message > 0 && at+c.length > c.limits.Message:
+		c.tooLarge()
+		return 0
 	case c.length > rest && c.stream:
 		c.bad(400, "Content-Length", "is more than was sent")
 		c.fault.Close = true

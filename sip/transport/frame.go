@@ -9,7 +9,13 @@ import (
 	"time"
 )
 
-var errTooLarge = errors.New("transport: message larger than the limit")
+// What ends a stream, as nobody can know where the next message begins. The
+// bytes are handed on before, so that the sender can be told (RFC 4475 sections
+// 3.1.2.3 and 3.3.9).
+var (
+	errTooLarge = errors.New("transport: message larger than the limit")
+	errLength   = errors.New("transport: Content-Length is not a number, or there twice")
+)
 
 // KeepAlive says whether bytes are a keep-alive and no message (RFC 5626
 // section 4.4.1).
@@ -20,7 +26,8 @@ func KeepAlive(data []byte) bool {
 // messageConn reads and writes whole messages.
 type messageConn interface {
 	// read returns the next message or keep-alive. The bytes are good until the
-	// next read. first is how long the very first may take.
+	// next read. first is how long the very first may take. With errTooLarge and
+	// errLength come the bytes in question.
 	read(first bool) ([]byte, error)
 	write(data []byte) error
 	close() error
@@ -48,7 +55,7 @@ func (c *framed) read(first bool) ([]byte, error) {
 	for {
 		n, err := c.next()
 		if err != nil {
-			return nil, err
+			return c.buf[c.start:], err
 		}
 		if n > 0 {
 			msg := c.buf[c.start : c.start+n]
@@ -130,10 +137,11 @@ var headEnd = []byte("\r\n\r\n")
 // contentLength reads Content-Length from a head without its start line's rest;
 // a stream message without one has no body.
 func contentLength(head []byte) (int, error) {
+	found := -1
 	for {
 		i := bytes.IndexByte(head, '\n')
 		if i < 0 {
-			return 0, nil
+			return max(found, 0), nil
 		}
 		head = head[i+1:]
 		if len(head) == 0 || head[0]|0x20 != 'c' && head[0]|0x20 != 'l' {
@@ -149,10 +157,10 @@ func contentLength(head []byte) (int, error) {
 			continue
 		}
 		n, err := strconv.ParseUint(string(bytes.TrimSpace(v)), 10, 31)
-		if err != nil {
-			return 0, fmt.Errorf("transport: Content-Length %.20q is not a number", v)
+		if err != nil || found >= 0 {
+			return 0, fmt.Errorf("%w: %.20q", errLength, v)
 		}
-		return int(n), nil
+		found = int(n)
 	}
 }
 

@@ -32,6 +32,7 @@ func TestNext(t *testing.T) {
 		{"another name", bye + "Content-Lengthy: 9\r\nLength: 9\r\n\r\n", len(bye) + 33, ""},
 		{"keep-alive", "\r\n\r\n" + bye, 4, ""},
 		{"no length", bye + "Content-Length: x\r\n\r\n", 0, "is not a number"},
+		{"two lengths", bye + "Content-Length: 0\r\nl: 0\r\n\r\n", 0, "there twice"},
 		{"negative", bye + "Content-Length: -1\r\n\r\n", 0, "is not a number"},
 		{"too long a body", bye + "Content-Length: 5000\r\n\r\n", 0, "larger than the limit"},
 		{"too long a head", strings.Repeat("x", 2000), 0, "larger than the limit"},

@@ -110,6 +110,15 @@ func (l *Layer) ReplyTo(f Flow, to netip.AddrPort, data []byte) error {
 	return l.sendUDP(f.socket, to, data)
 }
 
+// HangUp closes the connection that a message came by, once what waits for the
+// peer was written; nothing more is read from it. Of UDP there is nothing to close.
+func (l *Layer) HangUp(f Flow) {
+	if f.conn != nil {
+		f.conn.hungUp.Store(true)
+		f.conn.flush()
+	}
+}
+
 // Ready returns the way to a target if it needs no connecting.
 func (l *Layer) Ready(t Target) (Flow, bool) {
 	if t.Transport == UDP {

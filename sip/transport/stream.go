@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,6 +27,7 @@ type stream struct {
 	out       chan []byte
 	done      chan struct{}
 	once      sync.Once
+	hungUp    atomic.Bool // nothing more is read
 }
 
 func (s *stream) flow() Flow {
@@ -152,8 +154,9 @@ func (s *stream) read() {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 				var ne net.Error
 				switch {
-				case errors.Is(err, errTooLarge):
-					s.layer.handler.Refused("too_large")
+				case errors.Is(err, errTooLarge), errors.Is(err, errLength):
+					s.layer.received(Received{Flow: s.flow(), Data: data, At: time.Now()})
+					s.hangUp()
 				case errors.As(err, &ne) && ne.Timeout():
 					s.layer.handler.Refused("stream_timeout")
 				default:
@@ -171,7 +174,18 @@ func (s *stream) read() {
 		}
 		first = false
 		s.layer.received(Received{Flow: s.flow(), Data: data, At: time.Now()})
+		if s.hungUp.Load() {
+			<-s.done
+			return
+		}
 	}
+}
+
+// hangUp closes the connection once what waits was written, and waits for that.
+func (s *stream) hangUp() {
+	s.hungUp.Store(true)
+	s.flush()
+	<-s.done
 }
 
 var pong = []byte("\r\n")

@@ -27,6 +27,7 @@ type Metrics struct {
 	seconds       prometheus.Histogram
 	decisions     *prometheus.CounterVec
 	sipDropped    *prometheus.CounterVec
+	sipRefused    *prometheus.CounterVec
 	framesDropped prometheus.Counter
 	rtpPackets    *prometheus.CounterVec
 	rtpLost       *prometheus.CounterVec
@@ -55,6 +56,7 @@ func NewMetrics() *Metrics {
 		seconds:       prometheus.NewHistogram(prometheus.HistogramOpts{Name: "portero_call_seconds", Help: "From the INVITE to the end of a call, s.", Buckets: []float64{1, 5, 15, 60, 300, 900, 3600}}),
 		decisions:     counters("portero_decisions_total", "Decisions, by stage, action, rule and whether they were acted on.", "stage", "action", "rule", "enforced"),
 		sipDropped:    counters("portero_sip_dropped_total", "SIP messages dropped without an answer, by reason.", "reason"),
+		sipRefused:    counters("portero_sip_refused_total", "SIP requests answered with a refusal before any judgement, by reason code.", "code"),
 		framesDropped: counter("portero_analysis_frames_dropped_total", "Frames of callers the analysis was too late for."),
 		rtpPackets:    counters("portero_rtp_packets_total", "RTP packets received in calls that ended, by side.", "side"),
 		rtpLost:       counters("portero_rtp_lost_total", "RTP packets missing by sequence number in calls that ended, by side.", "side"),
@@ -105,6 +107,10 @@ func (m *Metrics) Decided(d policy.Decision, enforced bool) {
 // SIPDropped counts a message that got no answer. The reason is one of the
 // program's own words.
 func (m *Metrics) SIPDropped(reason string) { m.sipDropped.WithLabelValues(reason).Inc() }
+
+// SIPRefused counts a request that was refused before any judgement, by its
+// reason code.
+func (m *Metrics) SIPRefused(code string) { m.sipRefused.WithLabelValues(code).Inc() }
 
 // FramesDropped counts frames that the analysis was too late for.
 func (m *Metrics) FramesDropped(n uint64) { m.framesDropped.Add(float64(n)) }
