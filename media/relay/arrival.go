@@ -1,10 +1,6 @@
 package relay
 
-import (
-	"net"
-	"net/netip"
-	"time"
-)
+import "time"
 
 // The arrival of a packet is when the kernel had it, not when a goroutine got
 // round to reading it: on a busy machine the two differ by milliseconds, and
@@ -15,19 +11,16 @@ import (
 // future) one means that the wall clock was set meanwhile.
 const maxBehind = time.Second
 
-// readAt is one datagram and its arrival, ns after the session's start.
-func (e *endpoint) readAt(c *net.UDPConn, buf, oob []byte) (n int, src netip.AddrPort, at int64, ok bool) {
-	n, control, _, src, err := c.ReadMsgUDPAddrPort(buf, oob)
-	at = e.s.now()
-	if err != nil {
-		n, ok = e.unread(err)
-		return n, src, at, ok
+// arrival is when a packet came, ns after the session's start, by the kernel's
+// stamp if it has one.
+func (s *Session) arrival(wall int64) int64 {
+	at := s.now()
+	if wall == 0 {
+		return at
 	}
-	if wall, stamped := stampIn(oob[:control]); stamped {
-		// The session's start has both clocks; now as wall clock is start + at.
-		if behind := e.s.start.UnixNano() + at - wall; behind > 0 && behind < int64(maxBehind) {
-			at -= behind
-		}
+	// The session's start has both clocks; now as wall clock is start + at.
+	if behind := s.start.UnixNano() + at - wall; behind > 0 && behind < int64(maxBehind) {
+		at -= behind
 	}
-	return n, plain(src), at, true
+	return at
 }

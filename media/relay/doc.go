@@ -8,7 +8,8 @@
 // piece when the far side is replaced. It does not decode, mix, re-time or
 // transcode, knows nothing of SIP, and does not read SDP: addresses are given to it.
 //
-// Each socket has one goroutine that reads it and forwards; it allocates nothing
-// for a packet, and waits for nobody but, for the length of one send, for the
+// On Linux a loop a processor reads the sockets of all calls (loop_linux.go),
+// elsewhere each socket has a goroutine; either allocates nothing for a packet,
+// and waits for nobody but, for the length of one send, for the
 // other source of the same call at the instant when the two change places.
 package relay

@@ -1,9 +1,7 @@
 package relay
 
 import (
-	"errors"
 	"math"
-	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -76,7 +74,7 @@ func newEndpoint(s *Session, side Side, advertise netip.Addr, sock pair, from *p
 // setRemote aims at a peer. The same addresses again change nothing: a session
 // refresh must not throw away what was learnt.
 func (e *endpoint) setRemote(rtp, rtcp netip.AddrPort) {
-	rtp, rtcp = plain(rtp), plain(rtcp)
+	rtp, rtcp = unmapped(rtp), unmapped(rtcp)
 	if !rtp.IsValid() || rtp.Port() == 0 || rtp.Addr().IsUnspecified() {
 		rtp, rtcp = netip.AddrPort{}, netip.AddrPort{} // on hold by c=0.0.0.0, or refused
 	} else if !rtcp.IsValid() || rtcp.Port() == 0 {
@@ -119,24 +117,16 @@ func (e *endpoint) toRTCP() netip.AddrPort {
 	return beside(rtp)
 }
 
-// readRTP reads until the socket is closed. forward is given each packet that
-// was admitted; p is meaningful if rtp is true.
+// readRTP has each packet that is admitted given to forward until the socket is
+// closed; p is meaningful if rtp is true.
 func (e *endpoint) readRTP(forward func(b []byte, p codec.RTP, rtp bool, now int64)) {
-	buf, oob := make([]byte, maxPacket+1), make([]byte, stampSpace)
-	for {
-		n, src, at, ok := e.readAt(e.sock.rtp, buf, oob)
-		if !ok {
+	e.s.watch("rtp", e, e.sock.rtp, func(b []byte, src netip.AddrPort, wall int64) {
+		if len(b) > maxPacket {
+			e.count.refused.Add(1)
 			return
 		}
-		if n < 0 {
-			continue
-		}
-		if n > maxPacket {
-			e.count.refused.Add(1)
-			continue
-		}
-		e.receive(buf[:n], src, at, forward)
-	}
+		e.receive(b, src, e.s.arrival(wall), forward)
+	})
 }
 
 // receive judges one packet and passes it on.
@@ -194,24 +184,19 @@ func (e *endpoint) measure(p *codec.RTP, size int, now int64) {
 	e.count.jitter.Store(math.Float64bits(e.stats.Jitter()))
 }
 
-// readRTCP reads until the socket is closed.
+// readRTCP has each packet that is admitted given to forward until the socket is
+// closed.
 func (e *endpoint) readRTCP(forward func(b []byte)) {
-	buf := make([]byte, maxPacket+1)
-	for {
-		n, src, ok := e.read(e.sock.rtcp, buf)
-		if !ok {
-			return
-		}
-		if n < 0 || n > maxPacket {
-			continue
-		}
-		if !e.admitRTCP(buf[:n], src) {
+	e.s.watch("rtcp", e, e.sock.rtcp, func(b []byte, src netip.AddrPort, _ int64) {
+		switch {
+		case len(b) > maxPacket:
+		case !e.admitRTCP(b, src):
 			e.count.refusedRTCP.Add(1)
-			continue
+		default:
+			e.count.rtcp.Add(1)
+			forward(b)
 		}
-		e.count.rtcp.Add(1)
-		forward(buf[:n])
-	}
+	})
 }
 
 // admitRTCP takes RTCP from where the SDP says, and from the host that the
@@ -231,27 +216,6 @@ func (e *endpoint) admitRTCP(b []byte, src netip.AddrPort) bool {
 	return true
 }
 
-// read is one datagram; ok is false when the socket is closed, n below 0 when
-// nothing came of it.
-func (e *endpoint) read(c *net.UDPConn, buf []byte) (n int, src netip.AddrPort, ok bool) {
-	n, src, err := c.ReadFromUDPAddrPort(buf)
-	if err == nil {
-		return n, plain(src), true
-	}
-	n, ok = e.unread(err)
-	return n, src, ok
-}
-
-// unread says what an error of reading means: ok is false when the socket is
-// closed, else n is below 0.
-func (e *endpoint) unread(err error) (n int, ok bool) {
-	if errors.Is(err, net.ErrClosed) {
-		return 0, false
-	}
-	time.Sleep(time.Millisecond) // a broken socket must not spin
-	return -1, true
-}
-
 // send writes an RTP packet to the peer.
 func (e *endpoint) send(b []byte) {
 	to := e.to()
@@ -259,7 +223,7 @@ func (e *endpoint) send(b []byte) {
 		e.count.unsent.Add(1)
 		return
 	}
-	if _, err := e.sock.rtp.WriteToUDPAddrPort(b, to); err != nil {
+	if err := e.sock.rtp.send(b, to); err != nil {
 		e.count.unsent.Add(1)
 		return
 	}
@@ -272,23 +236,18 @@ func (e *endpoint) sendRTCP(b []byte) {
 	if !to.IsValid() {
 		return
 	}
-	if _, err := e.sock.rtcp.WriteToUDPAddrPort(b, to); err == nil {
+	if err := e.sock.rtcp.send(b, to); err == nil {
 		e.count.sentRTCP.Add(1)
 	}
 }
 
-// close closes the sockets, which ends their goroutines, and lets the ports rest.
+// close closes the sockets and lets the ports rest.
 func (e *endpoint) close() {
 	e.once.Do(func() {
-		_ = e.sock.rtp.Close()
-		_ = e.sock.rtcp.Close()
+		e.sock.rtp.close()
+		e.sock.rtcp.close()
 		e.from.release(e.sock.port, time.Now())
 	})
-}
-
-// plain takes the IPv4 address out of an IPv4-mapped one, so that addresses compare.
-func plain(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 // beside is the next port up: RTCP's, by RFC 3550 section 11.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -20,86 +19,89 @@ type ports struct {
 	first int // lowest even port
 	pairs int
 	rest  time.Duration
+	open  func(addr netip.AddrPort, stamped bool) (conn, error)
 
 	mu      sync.Mutex // taken when a call opens or closes, never for a packet
-	used    map[int]bool
-	resting map[int]time.Time // port to the end of its rest
+	free    []int      // in no order
+	resting []resting  // from head on, the longest-resting first
+	head    int
+	used    int
 }
 
-func newPorts(addr netip.Addr, p Ports) *ports {
+// resting is a port that served a call a moment ago: what is still on its way to
+// that call must not reach another.
+type resting struct {
+	port  int
+	until time.Time
+}
+
+func newPorts(addr netip.Addr, p Ports, with sockets) *ports {
 	first := p.Min + p.Min%2
-	return &ports{
-		addr: addr, first: first, pairs: max(0, (p.Max-first+1)/2), rest: p.Rest,
-		used: map[int]bool{}, resting: map[int]time.Time{},
+	ps := &ports{addr: addr, first: first, pairs: max(0, (p.Max-first+1)/2), rest: p.Rest, open: with.open}
+	for i := range ps.pairs {
+		ps.free = append(ps.free, first+2*i)
 	}
+	return ps
 }
 
 // pair is an RTP socket and its RTCP socket.
 type pair struct {
-	rtp, rtcp *net.UDPConn
+	rtp, rtcp conn
 	port      int // of rtp
 }
 
-// take binds a pair, starting at a random place in the range: a port that can be
-// guessed is a port that can be sprayed. Ports that another program holds are
-// passed over.
+// take binds a pair from a random place in the range: a port that can be guessed
+// is a port that can be sprayed. Ports that another program holds are passed over.
 func (p *ports) take(now time.Time) (pair, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	start := 0
-	if p.pairs > 0 {
-		start = rand.IntN(p.pairs)
+	for p.head < len(p.resting) && !now.Before(p.resting[p.head].until) {
+		p.free = append(p.free, p.wake())
 	}
-	busy := 0
-	for i := range p.pairs {
-		port := p.first + 2*((start+i)%p.pairs)
-		if p.used[port] {
-			continue
-		}
-		if until, ok := p.resting[port]; ok {
-			if now.Before(until) {
-				continue
-			}
-			delete(p.resting, port)
-		}
+	for untried := len(p.free); untried > 0; untried-- {
+		i := rand.IntN(untried)
+		port := p.free[i]
+		p.free[i], p.free[untried-1] = p.free[untried-1], port
 		if got, ok := p.bind(port); ok {
+			last := len(p.free) - 1
+			p.free[untried-1] = p.free[last]
+			p.free = p.free[:last]
+			p.used++
 			return got, nil
 		}
-		busy++
 	}
-	for len(p.resting) > 0 { // a call goes before a rest
-		port, oldest := 0, time.Time{}
-		for q, until := range p.resting {
-			if port == 0 || until.Before(oldest) {
-				port, oldest = q, until
-			}
-		}
-		delete(p.resting, port)
+	for p.head < len(p.resting) { // a call goes before a rest
+		port := p.wake()
 		if got, ok := p.bind(port); ok {
+			p.used++
 			return got, nil
 		}
-		busy++
+		p.free = append(p.free, port)
 	}
 	return pair{}, fmt.Errorf("%w on %s between %d and %d: %d pairs in use by calls, %d held by other programs; widen ports.min to ports.max",
-		ErrNoPorts, p.addr, p.first, p.first+2*p.pairs-1, len(p.used), busy)
+		ErrNoPorts, p.addr, p.first, p.first+2*p.pairs-1, p.used, len(p.free))
+}
+
+// wake takes out the port that has rested longest.
+func (p *ports) wake() int {
+	port := p.resting[p.head].port
+	if p.head++; p.head > len(p.resting)/2 {
+		p.resting = append(p.resting[:0], p.resting[p.head:]...)
+		p.head = 0
+	}
+	return port
 }
 
 func (p *ports) bind(port int) (pair, bool) {
-	network := "udp4"
-	if p.addr.Is6() {
-		network = "udp6"
-	}
-	rtp, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.addr, uint16(port))))
+	rtp, err := p.open(netip.AddrPortFrom(p.addr, uint16(port)), true)
 	if err != nil {
 		return pair{}, false
 	}
-	rtcp, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.addr, uint16(port+1))))
+	rtcp, err := p.open(netip.AddrPortFrom(p.addr, uint16(port+1)), false)
 	if err != nil {
-		_ = rtp.Close()
+		rtp.close()
 		return pair{}, false
 	}
-	wantStamps(rtp)
-	p.used[port] = true
 	return pair{rtp: rtp, rtcp: rtcp, port: port}, true
 }
 
@@ -107,15 +109,13 @@ func (p *ports) bind(port int) (pair, bool) {
 func (p *ports) release(port int, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.used, port)
-	if p.rest > 0 {
-		p.resting[port] = now.Add(p.rest)
-	}
+	p.used--
+	p.resting = append(p.resting, resting{port, now.Add(p.rest)})
 }
 
 // inUse is how many pairs calls hold.
 func (p *ports) inUse() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.used)
+	return p.used
 }

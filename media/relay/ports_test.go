@@ -11,7 +11,7 @@ import (
 )
 
 func TestPorts(t *testing.T) {
-	p := newPorts(netip.MustParseAddr("127.0.0.3"), Ports{Min: 21001, Max: 21008, Rest: time.Minute})
+	p := newPorts(netip.MustParseAddr("127.0.0.3"), Ports{Min: 21001, Max: 21008, Rest: time.Minute}, &plainSockets{})
 	if p.first != 21002 || p.pairs != 3 {
 		t.Fatalf("first %d, %d pairs", p.first, p.pairs)
 	}
@@ -28,15 +28,15 @@ func TestPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rtp, rtcp := local(got.rtp).Port(), local(got.rtcp).Port()
+		rtp, rtcp := local(got.rtp.(*plain).c).Port(), local(got.rtcp.(*plain).c).Port()
 		if int(rtp) != got.port || rtp%2 != 0 || rtcp != rtp+1 {
 			t.Fatalf("pair %d and %d", rtp, rtcp)
 		}
 		return got
 	}
 	drop := func(got pair) {
-		_ = got.rtp.Close()
-		_ = got.rtcp.Close()
+		got.rtp.close()
+		got.rtcp.close()
 		p.release(got.port, now)
 	}
 	a, b := take(), take()

@@ -36,6 +36,8 @@ type Relay struct {
 	ports [2]*ports // by side; one and the same if the addresses are
 	binds [2]facing
 
+	sockets sockets
+
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 	closed   bool
@@ -50,7 +52,7 @@ func New(cfg Config, log *zap.Logger) (*Relay, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	r := &Relay{cfg: cfg, log: log, cname: newCNAME(), sessions: map[*Session]struct{}{}}
+	r := &Relay{cfg: cfg, log: log, cname: newCNAME(), sessions: map[*Session]struct{}{}, sockets: newLoops()}
 	for side := range r.ports {
 		bind, advertise, err := cfg.facing(Side(side))
 		if err != nil {
@@ -61,7 +63,7 @@ func New(cfg Config, log *zap.Logger) (*Relay, error) {
 			r.ports[side] = r.ports[0]
 			continue
 		}
-		r.ports[side] = newPorts(bind, cfg.Ports)
+		r.ports[side] = newPorts(bind, cfg.Ports, r.sockets)
 	}
 	return r, nil
 }
@@ -85,6 +87,12 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	}
 	if o.Clock < 0 {
 		return nil, fmt.Errorf("opening media of call %s: clock %d Hz", callID, o.Clock)
+	}
+	r.mu.Lock()
+	closed := r.closed
+	r.mu.Unlock()
+	if closed {
+		return nil, fmt.Errorf("opening media of call %s: %w", callID, ErrClosed)
 	}
 	s := &Session{relay: r, log: r.log.With(zap.String("call_id", callID)), start: time.Now()}
 	s.tap = newTap(r.cfg.TapBytes, s.start)
@@ -120,8 +128,8 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 		return nil, fmt.Errorf("opening media of call %s: %w", callID, ErrClosed)
 	}
 	r.sessions[s] = struct{}{}
-	s.run("caller rtp", func() { caller.readRTP(s.fromCaller) })
-	s.run("caller rtcp", func() { caller.readRTCP(s.reportFromCaller) })
+	caller.readRTP(s.fromCaller)
+	caller.readRTCP(s.reportFromCaller)
 	f.run()
 	return s, nil
 }
@@ -157,7 +165,7 @@ func (r *Relay) Load() Load {
 	return l
 }
 
-// Close closes all sessions and waits for their goroutines.
+// Close closes all sessions and waits until nothing is read any more.
 func (r *Relay) Close() error {
 	r.mu.Lock()
 	r.closed = true
@@ -169,6 +177,7 @@ func (r *Relay) Close() error {
 	for _, s := range open {
 		s.Close()
 	}
+	r.sockets.close()
 	return nil
 }
 

@@ -29,18 +29,24 @@ type Session struct {
 	mu     sync.Mutex // of the call's control: moving and closing, never a packet
 	fars   map[*Far]struct{}
 	closed bool
-	wg     sync.WaitGroup
 }
 
-// run starts a packet loop. A panic in it ends the call's media, not the process.
-func (s *Session) run(name string, loop func()) {
-	s.wg.Go(func() {
-		defer func() {
-			if v := recover(); v != nil {
-				s.log.Error("packet loop failed", zap.String("loop", name), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
-			}
-		}()
-		loop()
+// watch has f called for what a socket receives. A panic in it ends this
+// socket's media, not the process.
+func (s *Session) watch(name string, e *endpoint, c conn, f func(b []byte, src netip.AddrPort, wall int64)) {
+	broken := false
+	guard := func() {
+		if v := recover(); v != nil {
+			broken = true
+			s.log.Error("packet loop failed", zap.String("loop", name), zap.Stringer("side", e.side), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+		}
+	}
+	c.watch(func(b []byte, src netip.AddrPort, wall int64) {
+		if broken {
+			return
+		}
+		defer guard()
+		f(b, src, wall)
 	})
 }
 
@@ -128,7 +134,7 @@ func (s *Session) TimedOut(now time.Time) bool {
 	return s.Idle(now) > limit
 }
 
-// Close ends the call's media and waits for its goroutines. The ports rest, then
+// Close ends the call's media: nothing is relayed any more. The ports rest, then
 // serve other calls. It may be called again.
 func (s *Session) Close() {
 	s.mu.Lock()
@@ -141,7 +147,6 @@ func (s *Session) Close() {
 	}
 	clear(s.fars)
 	s.mu.Unlock()
-	s.wg.Wait()
 	s.relay.forget(s)
 }
 

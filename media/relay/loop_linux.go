@@ -1,0 +1,311 @@
+//go:build linux && (amd64 || arm64)
+
+package relay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// loops read the sockets of all calls: one goroutine a processor with an epoll
+// of its own (epoll(7)), instead of a goroutine, its stack and its buffer a
+// socket. A packet costs a share of an epoll_wait, a recvmsg and a sendto.
+type loops struct {
+	next atomic.Uint32
+	all  []*loop
+	wg   sync.WaitGroup
+}
+
+func newLoops() sockets {
+	ls := &loops{all: make([]*loop, max(runtime.NumCPU(), 1))}
+	for i := range ls.all {
+		ls.all[i] = &loop{}
+	}
+	return ls
+}
+
+// close implements sockets.
+func (ls *loops) close() {
+	for _, l := range ls.all {
+		l.mu.Lock()
+		if l.running {
+			one := [8]byte{}
+			binary.NativeEndian.PutUint64(one[:], 1)
+			_, _ = unix.Write(l.wake, one[:])
+		}
+		l.closed = true
+		l.mu.Unlock()
+	}
+	ls.wg.Wait()
+}
+
+// loop is one epoll and the goroutine that waits on it, from its first socket on.
+type loop struct {
+	mu      sync.Mutex // of opening and closing, never of a packet
+	epoll   int
+	wake    int // an eventfd, written once, at the end
+	running bool
+	closed  bool
+
+	conns table
+}
+
+// table finds a socket by its descriptor without a lock: the loop reads it for
+// each packet, opening and closing write it. Descriptors are small numbers.
+type table struct {
+	chunks [maxFD / chunkFD]atomic.Pointer[[chunkFD]atomic.Pointer[polled]]
+}
+
+const (
+	maxFD   = 1 << 20
+	chunkFD = 1 << 10
+)
+
+func (t *table) at(fd int) *polled {
+	if fd < 0 || fd >= maxFD {
+		return nil
+	}
+	if c := t.chunks[fd/chunkFD].Load(); c != nil {
+		return c[fd%chunkFD].Load()
+	}
+	return nil
+}
+
+// set is called with the loop's lock held.
+func (t *table) set(fd int, p *polled) {
+	c := t.chunks[fd/chunkFD].Load()
+	if c == nil {
+		c = new([chunkFD]atomic.Pointer[polled])
+		t.chunks[fd/chunkFD].Store(c)
+	}
+	c[fd%chunkFD].Store(p)
+}
+
+// polled is a socket that a loop reads.
+type polled struct {
+	loop *loop
+	fd   int
+	v6   bool
+	f    func(b []byte, src netip.AddrPort, wall int64)
+
+	// mu keeps the descriptor while something is received or sent: its number
+	// belongs to another socket as soon as it is closed.
+	mu     sync.RWMutex
+	closed bool
+}
+
+func (ls *loops) open(addr netip.AddrPort, stamped bool) (conn, error) {
+	family := unix.AF_INET
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: as4(addr.Addr())}
+	if addr.Addr().Is6() {
+		family = unix.AF_INET6
+		sa = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening a media socket: %w", err)
+	}
+	fail := func(err error) (conn, error) {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	if fd >= maxFD {
+		return fail(fmt.Errorf("opening a media socket: descriptor %d is beyond %d", fd, maxFD))
+	}
+	if family == unix.AF_INET6 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return fail(err)
+		}
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return fail(err)
+	}
+	if stamped { // without the kernel's consent the loop's clock serves
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	}
+	l := ls.all[int(ls.next.Add(1))%len(ls.all)]
+	if err := ls.start(l); err != nil {
+		return fail(err)
+	}
+	return &polled{loop: l, fd: fd, v6: family == unix.AF_INET6}, nil
+}
+
+func as4(a netip.Addr) [4]byte {
+	if a.Is4() {
+		return a.As4()
+	}
+	return [4]byte{}
+}
+
+// watch implements conn.
+func (p *polled) watch(f func(b []byte, src netip.AddrPort, wall int64)) {
+	p.f = f
+	l := p.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns.set(p.fd, p)
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, p.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.fd)})
+}
+
+// start begins a loop if it is not running.
+func (ls *loops) start(l *loop) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return ErrClosed
+	case l.running:
+		return nil
+	}
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("media loop: %w", err)
+	}
+	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		_ = unix.Close(l.epoll)
+		return fmt.Errorf("media loop: %w", err)
+	}
+	if err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.wake)}); err != nil {
+		_ = unix.Close(l.epoll)
+		_ = unix.Close(l.wake)
+		return fmt.Errorf("media loop: %w", err)
+	}
+	l.running = true
+	ls.wg.Go(func() { l.run(l.epoll, l.wake) })
+	return nil
+}
+
+// run reads until the loop is closed.
+func (l *loop) run(epoll, wake int) {
+	r := newReader()
+	events := make([]unix.EpollEvent, 128)
+	for {
+		n, err := unix.EpollWait(epoll, events, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			n = 0
+		}
+		for _, e := range events[:max(n, 0)] {
+			if int(e.Fd) == wake {
+				_ = unix.Close(epoll)
+				_ = unix.Close(wake)
+				return
+			}
+			// An event of a socket that was closed meanwhile finds nobody, or
+			// whoever has its number now, and then nothing to read.
+			if p := l.conns.at(int(e.Fd)); p != nil {
+				p.read(r)
+			}
+		}
+	}
+}
+
+// close implements conn.
+func (p *polled) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	l := p.loop
+	l.mu.Lock()
+	if l.conns.at(p.fd) == p {
+		l.conns.set(p.fd, nil)
+	}
+	_ = unix.Close(p.fd) // takes it out of the epoll too
+	l.mu.Unlock()
+}
+
+// reader is what a loop receives into.
+type reader struct {
+	buf  [maxPacket + 1]byte
+	oob  [64]byte
+	from unix.RawSockaddrAny
+	iov  unix.Iovec
+	msg  unix.Msghdr
+}
+
+func newReader() *reader {
+	r := &reader{}
+	r.iov.Base = &r.buf[0]
+	r.iov.SetLen(len(r.buf))
+	r.msg.Name = (*byte)(unsafe.Pointer(&r.from))
+	r.msg.Iov = &r.iov
+	r.msg.SetIovlen(1)
+	r.msg.Control = &r.oob[0]
+	return r
+}
+
+// read hands on one datagram; epoll tells of the next.
+func (p *polled) read(r *reader) {
+	r.msg.Namelen = unix.SizeofSockaddrAny
+	r.msg.SetControllen(len(r.oob))
+	p.mu.RLock()
+	if p.closed {
+		p.mu.RUnlock()
+		return
+	}
+	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&r.msg)), 0)
+	p.mu.RUnlock()
+	if errno != 0 {
+		return // nothing there after all, or an ICMP error of an earlier send
+	}
+	wall, _ := stampIn(r.oob[:r.msg.Controllen])
+	p.f(r.buf[:n], r.source(), wall)
+}
+
+func (r *reader) source() netip.AddrPort {
+	switch r.from.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&r.from))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), port(a.Port))
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&r.from))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), port(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// port turns a port from or to network byte order.
+func port(p uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], p)
+	return binary.BigEndian.Uint16(b[:])
+}
+
+// send implements conn.
+func (p *polled) send(b []byte, to netip.AddrPort) error {
+	if len(b) == 0 {
+		return nil
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return ErrClosed
+	}
+	var errno unix.Errno
+	if p.v6 {
+		sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port(to.Port()), Addr: to.Addr().As16()}
+		_, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0,
+			uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet6)
+	} else {
+		if !to.Addr().Is4() {
+			return unix.EAFNOSUPPORT
+		}
+		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port(to.Port()), Addr: to.Addr().As4()}
+		_, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0,
+			uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet4)
+	}
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
