@@ -313,19 +313,6 @@ func (t *Client) wait(d time.Duration) {
 	t.arm(d)
 }
 
-// Forget has a transaction no longer tell its user; what comes is absorbed, and
-// a refused INVITE still acknowledged.
-func (t *Client) Forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.user = nobody{}
-}
-
-type nobody struct{}
-
-func (nobody) Response(*sipmsg.Response) {}
-func (nobody) Failed(error)              {}
-
 func (t *Client) fail(err error) {
 	t.mu.Lock()
 	if t.state >= taken {
