@@ -8,6 +8,8 @@ import (
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"github.com/portero/portero/sip/hep"
 )
 
 // maxMessage is what a datagram can hold.
@@ -69,6 +71,8 @@ type Config struct {
 	// Outbound says which numbers the PBX may call, and by which trunk; the first
 	// rule that fits counts. Default: none, and calls of the PBX get 403.
 	Outbound []OutboundRule `yaml:"outbound"`
+	// HEP mirrors all signalling, and RTCP if wanted, to a Homer. Default: off.
+	HEP hep.Config `yaml:"hep"`
 }
 
 // Trunk is a carrier.
@@ -114,6 +118,7 @@ func Defaults() Config {
 		AnswerTimeout: 8 * time.Second,
 		SessionTimers: SessionTimers{Enabled: true, Expires: 30 * time.Minute, MinSE: 90 * time.Second},
 		Drain:         30 * time.Second,
+		HEP:           hep.Defaults(),
 	}
 }
 
@@ -167,6 +172,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(r.path, "%q is not a destination; allowed: %s", r.name, strings.Join(c.DestinationNames(), ", "))
 		}
 	}
+	c.HEP.Check(func(path, format string, args ...any) { fault("hep."+path, format, args...) })
 	if c.Strangers != "drop" && c.Strangers != "refuse" {
 		fault("strangers", "%q is not known; allowed: drop, refuse", c.Strangers)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/hep"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/transaction"
 	"github.com/portero/portero/sip/transport"
@@ -74,6 +75,7 @@ type Door struct {
 	tx     *transaction.Layer
 	timers transaction.Timers
 	parser *sipmsg.Parser
+	mirror *hep.Mirror // nil: off
 	hops   []*hop
 
 	gate     *gate
@@ -176,6 +178,9 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	limits := transport.DefaultLimits()
 	limits.Message = cfg.MaxMessage
 	d.net = transport.New(d.gate, limits, d.log)
+	if err := d.mirrored(); err != nil {
+		return nil, err
+	}
 	d.tx = transaction.New(d.net, d, d.timers)
 	return d, nil
 }
@@ -234,6 +239,8 @@ func (d *Door) Serve(ctx context.Context) error {
 		}()
 	}
 	d.hearings.start()
+	unmirror := d.mirroring()
+	defer unmirror()
 	d.serving.Store(true)
 	var err error
 	select {

@@ -186,7 +186,7 @@ func TestMirrorUDP(t *testing.T) {
 	}
 }
 
-// Over TCP packets follow each other, and the mirror reconnects.
+// Over TCP packets follow each other.
 func TestMirrorTCP(t *testing.T) {
 	ln, err := net.Listen("tcp4", "127.0.86.1:0")
 	if err != nil {
