@@ -61,6 +61,8 @@ const (
 	ReasonTooLarge = "P515-too-large"
 	// ReasonTooManyCalls: the door's limit of calls is reached.
 	ReasonTooManyCalls = "P520-too-many-calls"
+	// ReasonCallRate: more calls a second than the door takes.
+	ReasonCallRate = "P522-call-rate"
 	// ReasonSourceLimit: the limit of calls or requests of one source is reached.
 	ReasonSourceLimit = "P525-source-limit"
 	// ReasonNoPorts: no media port is free.
@@ -71,6 +73,8 @@ const (
 	ReasonDraining = "P550-draining"
 	// ReasonNoUpstream: no PBX can be reached.
 	ReasonNoUpstream = "P560-no-upstream"
+	// ReasonUpstreamFull: every PBX has as many calls as it may have.
+	ReasonUpstreamFull = "P565-upstream-full"
 
 	// ReasonPromised: a callback was promised and stored.
 	ReasonPromised = "P600-callback-promised"
@@ -109,11 +113,13 @@ var Reasons = []Reason{
 	{ReasonMalformed, "the request cannot be read"},
 	{ReasonTooLarge, "the request is too large"},
 	{ReasonTooManyCalls, "the limit of calls is reached"},
+	{ReasonCallRate, "too many calls a second"},
 	{ReasonSourceLimit, "the source's limit is reached"},
 	{ReasonNoPorts, "no media port is free"},
 	{ReasonLoop, "the request runs in a circle"},
 	{ReasonDraining, "the door is shutting down"},
 	{ReasonNoUpstream, "no PBX can be reached"},
+	{ReasonUpstreamFull, "every PBX has all the calls it may have"},
 	{ReasonPromised, "a callback was promised"},
 	{ReasonPromiseExists, "a callback was owed already"},
 	{ReasonConfirmed, "the person called back was joined to the agents"},

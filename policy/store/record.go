@@ -100,6 +100,7 @@ const (
 type FarLeg struct {
 	Destination string `json:"destination"` // name in the configuration
 	URI         string `json:"uri"`         // Request-URI sent
+	Peer        string `json:"peer"`        // the target it was sent to, as transport:address:port
 	CallID      string `json:"call_id"`     // SIP Call-ID of this leg
 	AnsweredAt  Time   `json:"answered_at"` // its 2xx
 	EndedAt     Time   `json:"ended_at"`    // its BYE or final response

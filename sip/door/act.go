@@ -130,7 +130,11 @@ func (c *call) goTo(dest string) {
 			return
 		}
 		if c.far == nil {
-			c.noPlace(err.Error())
+			if reason := lack(err); reason != "" {
+				c.unserved(dest, reason, err)
+			} else {
+				c.noPlace(err.Error())
+			}
 			return
 		}
 		c.came("failed: " + err.Error())

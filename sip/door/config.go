@@ -9,7 +9,7 @@ import (
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
-	"github.com/portero/portero/sip/hep"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // maxMessage is what a datagram can hold.
@@ -54,11 +54,18 @@ type Config struct {
 	// RingTimeout ends a call attempt that rings for so long (RFC 3261 timer C).
 	// Default: 3m.
 	RingTimeout time.Duration `yaml:"ring_timeout"`
-	// AnswerTimeout is how long a destination may stay silent before the attempt
-	// is given up. Default: 8s.
+	// AnswerTimeout is how long a target may stay silent before the attempt is
+	// given up; less, if try_for has to do for several. Default: 8s.
 	AnswerTimeout time.Duration `yaml:"answer_timeout"`
 	// SessionTimers are how the door finds out that one side of a call is gone.
 	SessionTimers SessionTimers `yaml:"session_timers"`
+	// Upstream is the choice among the targets of a destination; its keys stand
+	// among these.
+	Upstream upstream.Config `yaml:",inline"`
+	// MaxCallRate is how many calls a second are taken, with as many at once after
+	// a pause; more get 503 with Retry-After before anything is spent on them.
+	// Emergency calls have as much again for themselves. Default: 0, no bound.
+	MaxCallRate int `yaml:"max_call_rate"`
 	// Drain is how long calls may go on after SIGTERM before they are ended.
 	// Default: 30s.
 	Drain time.Duration `yaml:"drain"`
@@ -71,8 +78,6 @@ type Config struct {
 	// Outbound says which numbers the PBX may call, and by which trunk; the first
 	// rule that fits counts. Default: none, and calls of the PBX get 403.
 	Outbound []OutboundRule `yaml:"outbound"`
-	// HEP mirrors all signalling, and RTCP if wanted, to a Homer. Default: off.
-	HEP hep.Config `yaml:"hep"`
 }
 
 // Trunk is a carrier.
@@ -93,12 +98,14 @@ type Trunk struct {
 	URI string `yaml:"uri"`
 }
 
-// Destination is a place a call can go to.
+// Destination is a place a call can go to: one PBX, or several for the same
+// calls.
 type Destination struct {
-	// URI is a SIP URI with an IP address or name, and a port and transport if
-	// not 5060 and UDP. A user part replaces the dialled number; without one the
-	// dialled number is kept.
+	// URI is the short form for a destination with one target. Either it or
+	// targets must be given.
 	URI string `yaml:"uri"`
+	// Targets are the PBXs that serve this destination.
+	Targets []upstream.Target `yaml:"targets"`
 	// Credentials answer the destination's digest challenges. Default: none, and
 	// its challenges pass to the caller.
 	Credentials Credentials `yaml:"credentials"`
@@ -117,8 +124,8 @@ func Defaults() Config {
 		RingTimeout:   3 * time.Minute,
 		AnswerTimeout: 8 * time.Second,
 		SessionTimers: SessionTimers{Enabled: true, Expires: 30 * time.Minute, MinSE: 90 * time.Second},
+		Upstream:      upstream.Defaults(),
 		Drain:         30 * time.Second,
-		HEP:           hep.Defaults(),
 	}
 }
 
@@ -157,11 +164,10 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		fault("destinations", "no destination; at least the one of default_destination is needed")
 	}
 	for name, d := range c.Destinations {
-		if _, err := parseTarget(d.URI); err != nil {
-			fault("destinations."+name+".uri", "%v", err)
-		}
 		d.Credentials.check("destinations."+name+".credentials", fault)
+		d.check(func(path, format string, args ...any) { fault("destinations."+name+path, format, args...) })
 	}
+	c.Upstream.Check(fault)
 	for i, a := range c.PBX {
 		if _, err := parsePrefix(a); err != nil {
 			fault(fmt.Sprintf("pbx[%d]", i), "%v", err)
@@ -172,7 +178,6 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(r.path, "%q is not a destination; allowed: %s", r.name, strings.Join(c.DestinationNames(), ", "))
 		}
 	}
-	c.HEP.Check(func(path, format string, args ...any) { fault("hep."+path, format, args...) })
 	if c.Strangers != "drop" && c.Strangers != "refuse" {
 		fault("strangers", "%q is not known; allowed: drop, refuse", c.Strangers)
 	}
@@ -192,7 +197,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		n, least int
 	}{
 		{"max_calls", c.MaxCalls, 1}, {"max_calls_per_trunk", c.MaxCallsPerTrunk, 0},
-		{"max_message", c.MaxMessage, 1024}, {"max_headers", c.MaxHeaders, 16},
+		{"max_call_rate", c.MaxCallRate, 0}, {"max_message", c.MaxMessage, 1024}, {"max_headers", c.MaxHeaders, 16},
 	} {
 		if r.n < r.least {
 			fault(r.path, "%d is too small; allowed: %d and more", r.n, r.least)
@@ -271,7 +276,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
-// target is a destination as it is dialled.
+// target is a place as it is dialled.
 type target struct {
 	uri       sipmsg.Uri
 	transport string // UDP or TCP

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/portero/portero/sip/upstream"
 )
 
 func good() Config {
@@ -29,6 +31,25 @@ func TestConfigFaults(t *testing.T) {
 		{"trunk twice", func(c *Config) { c.Trunks = append(c.Trunks, c.Trunks[0]) }, `trunks[1].name: trunk "carrier" is there twice`},
 		{"destination", func(c *Config) { c.Destinations["bots"] = Destination{URI: "tel:123"} }, `destinations.bots.uri: "tel:123" is not a SIP URI like sip:192.0.2.10:5060;transport=udp`},
 		{"destination's transport", func(c *Config) { c.Destinations["bots"] = Destination{URI: "sip:a@b;transport=ws"} }, `destinations.bots.uri: "sip:a@b;transport=ws": transport "ws" is not known; allowed: udp, tcp`},
+		{"no target", func(c *Config) { c.Destinations["bots"] = Destination{} }, `destinations.bots.uri: no target; allowed: a SIP URI like sip:192.0.2.10:5060;transport=udp, or targets`},
+		{"both forms", func(c *Config) {
+			c.Destinations["bots"] = Destination{URI: "sip:a", Targets: []upstream.Target{{URI: "sip:b"}}}
+		}, `destinations.bots.uri: stands beside targets; allowed: one of the two`},
+		{"a target's faults", func(c *Config) {
+			c.Destinations["bots"] = Destination{Targets: []upstream.Target{{URI: "b", Priority: -1, Weight: 70000, MaxCalls: -1}}}
+		}, `destinations.bots.targets[0].uri: "b" is not a SIP URI like sip:192.0.2.10:5060;transport=udp` +
+			`destinations.bots.targets[0].priority: -1 is not allowed; allowed: 0 to 65535` +
+			`destinations.bots.targets[0].weight: 70000 is not allowed; allowed: 0 to 65535` +
+			`destinations.bots.targets[0].max_calls: -1 is too small; allowed: 0 and more`},
+		{"a target twice", func(c *Config) {
+			c.Destinations["bots"] = Destination{Targets: []upstream.Target{{URI: "sip:b"}, {URI: "sip:b"}}}
+		}, `destinations.bots.targets[1].uri: "sip:b" is there twice`},
+		{"time for targets", func(c *Config) { c.Upstream.TryFor = 0 }, `try_for: 0s is not a time to wait; allowed: more than 0s`},
+		{"health", func(c *Config) { c.Upstream.Health = upstream.Health{Timeout: -1, Rise: 0, Fall: 1} },
+			`health.timeout: -1ns is not a time to wait; allowed: more than 0s` + `health.rise: 0 is too small; allowed: 1 and more`},
+		{"name server", func(c *Config) { c.Upstream.DNS.Servers = []string{"192.0.2.53", "dns.example"} },
+			`dns.servers[1]: "dns.example" is not the address of a name server like 192.0.2.53 or 192.0.2.53:53`},
+		{"call rate", func(c *Config) { c.MaxCallRate = -1 }, `max_call_rate: -1 is too small; allowed: 0 and more`},
 		{"proxy missing", func(c *Config) { c.Proxy = "people" }, `proxy: "people" is not a destination; allowed: agents, bots`},
 		{"strangers", func(c *Config) { c.Strangers = "ban" }, `strangers: "ban" is not known; allowed: drop, refuse`},
 		{"caller id", func(c *Config) { c.CallerID = "600" }, `caller_id: "600" is not a SIP URI with a user, like sip:+15550100@192.0.2.1`},

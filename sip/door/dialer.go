@@ -39,10 +39,6 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 	if d.isOnTheLine(p.Number) {
 		return callback.Result{Outcome: callback.NotDialed, Detail: "the caller is still on the line, being promised it"}
 	}
-	t, ok := d.targets[d.cfg.CallbackVia]
-	if !ok {
-		return callback.Result{Outcome: callback.NotDialed, Detail: fmt.Sprintf("destination %q is not configured", d.cfg.CallbackVia)}
-	}
 	callID := token(20) + "@portero"
 	c := d.newCall(callID, d.log.With(zap.String("call_id", callID), zap.Int64("promise", p.ID)))
 	dest := p.Destination
@@ -53,7 +49,7 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 	if code, reason := d.admit(c, ""); code != 0 {
 		return callback.Result{Outcome: callback.NotDialed, Detail: reason}
 	}
-	c.post(func() { c.callBack(t, callID, p.Number) })
+	c.post(func() { c.callBack(callID, p.Number) })
 	go c.run()
 	select {
 	case r := <-c.promise.result:
@@ -126,16 +122,36 @@ func (c *call) joined() {
 
 // callBack calls the number. For the rest of its life the call is like any
 // other: the person called is its caller leg.
-func (c *call) callBack(t target, callID, number string) {
+func (c *call) callBack(callID, number string) {
 	now := time.Now()
 	c.in.at = now
 	c.rec.Direction, c.rec.From, c.rec.To = store.Callback, number, number
-	c.rec.InviteAt, c.rec.Transport = store.At(now), t.transport
+	c.rec.InviteAt = store.At(now)
 	c.plan = policy.Decision{Action: policy.ToCallback, Reason: policy.ReasonPromised}
-	l := &leg{c: c, role: "caller", log: c.log, transport: t.transport, peer: t.hostport, state: legCalling,
+	var err error
+	if c.session, err = c.d.deps.Relay.Open(callID, relay.Options{}); err != nil {
+		c.keep(callback.NotDialed, "no media ports: "+err.Error())
+		c.end("portero", "no media ports")
+		return
+	}
+	c.startHearing()
+	if err := c.ringUp(&search{dest: c.d.cfg.CallbackVia}, callID, number); err != nil {
+		c.keep(callback.NotDialed, "no target of "+c.d.cfg.CallbackVia+": "+err.Error())
+		c.end("portero", "no target")
+	}
+}
+
+// ringUp calls the number by the next target.
+func (c *call) ringUp(s *search, callID, number string) error {
+	at, err := c.pick(s)
+	if err != nil {
+		return err
+	}
+	l := &leg{c: c, role: "caller", log: c.log, search: s, at: at, transport: at.Address.Transport, peer: at.Address.AddrPort.String(), state: legCalling,
 		callID: callID, localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
-	l.hop = c.d.hopFor(t.transport, t.hostport)
+	l.hop = c.d.hopFor(l.transport, l.peer)
 	l.auth = c.d.cfg.Destinations[c.d.cfg.CallbackVia].Credentials.client()
+	c.rec.Transport = l.transport
 	from := l.hop.contact("portero", "UDP")
 	if c.d.cfg.CallerID != "" {
 		var own sipmsg.Uri
@@ -145,19 +161,14 @@ func (c *call) callBack(t target, callID, number string) {
 			from = own
 		}
 	}
-	l.target = *t.uri.Clone()
+	l.target = *at.URI.Clone()
 	l.target.User = number
 	l.local, l.remote = partyOf("", from, nil), partyOf("", l.target, nil)
+	if c.caller != nil { // the target before
+		c.old = append(c.old, c.caller)
+	}
 	c.caller = l
 	c.d.addDialog(l)
-	var err error
-	if c.session, err = c.d.deps.Relay.Open(callID, relay.Options{}); err != nil {
-		l.gone(0)
-		c.keep(callback.NotDialed, "no media ports: "+err.Error())
-		c.end("portero", "no media ports")
-		return
-	}
-	c.startHearing()
 	req := l.request(sipmsg.INVITE)
 	l.invite = req
 	req.AppendHeader(sipmsg.NewHeader("Allow", allow))
@@ -169,12 +180,28 @@ func (c *call) callBack(t target, callID, number string) {
 			l.out = nil
 			l.gone(408)
 		}
+		if l.ringsElsewhere(nil, err) {
+			return
+		}
 		c.keep(c.unanswered(), err.Error())
 		c.outcome(408, "", "portero")
 		c.end("portero", "no answer")
 	})
-	l.out.within(c.d.cfg.AnswerTimeout)
-	c.log.Info("calling back", zap.String("number", number))
+	l.out.within(l.patience())
+	c.log.Info("calling back", zap.String("number", number), zap.Stringer("target", at.Address))
+	return nil
+}
+
+// ringsElsewhere says whether a callback's leg that came to nothing is not the
+// call's end: another target was asked, or the leg had been given up before.
+func (l *leg) ringsElsewhere(res *sipmsg.Response, err error) bool {
+	c := l.c
+	another := l.concluded(res, err)
+	if l != c.caller {
+		c.settle()
+		return true
+	}
+	return another && c.ringUp(l.search, token(20)+"@portero", l.target.User) == nil
 }
 
 // onCallbackResponse is what the person's phone, or the PBX for it, answers.
@@ -191,6 +218,7 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 		}
 		o.within(ring)
 		if res.StatusCode > 100 {
+			l.lives()
 			l.state = legEarly
 			l.establish(res)
 			if c.rec.RingingAt.IsZero() {
@@ -199,6 +227,7 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 		}
 	case res.IsSuccess():
 		l.out = nil
+		l.concluded(res, nil)
 		l.establish(res)
 		l.state = legUp
 		l.acknowledge(o, "", "", nil)
@@ -222,6 +251,9 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 	default:
 		l.out = nil
 		l.gone(res.StatusCode)
+		if l.ringsElsewhere(res, nil) {
+			return
+		}
 		what := callback.Failed
 		switch res.StatusCode {
 		case 486, 600:

@@ -19,10 +19,10 @@ import (
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
-	"github.com/portero/portero/sip/hep"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/transaction"
 	"github.com/portero/portero/sip/transport"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // Deps are the rooms a door works with.
@@ -41,6 +41,8 @@ type Deps struct {
 	// stand behind all others, but Go's scheduler does not know: whoever gives
 	// them sets GOMAXPROCS that much higher, or packets wait for them.
 	Analysts int
+	// Resolver finds the addresses of names in target URIs; nil asks DNS.
+	Resolver upstream.Resolver
 	// PacketConn opens a UDP listener; nil opens a real socket. Tests give
 	// their own network here.
 	PacketConn func(addr netip.AddrPort) (net.PacketConn, error)
@@ -58,24 +60,29 @@ type Metrics interface {
 	SIPRefused(code string) // answered, not served, by reason code
 	FramesDropped(n uint64)
 	Panicked()
+	// Refused counts a call that was refused before it was judged, or that no
+	// target took, by its reason code.
+	Refused(reason string)
+	// Attempted counts what an INVITE to a target came to: answered, refused, or
+	// a way to fail (upstream.Failure).
+	Attempted(destination, target, result string)
 }
 
 // Door is one running front door.
 type Door struct {
-	cfg     Config
-	log     *zap.Logger
-	deps    Deps
-	bench   atomic.Pointer[judge.Bench]
-	trunks  []trunk
-	pbx     []netip.Prefix
-	targets map[string]target
-	ways    []way // out, for calls of the PBX
+	cfg      Config
+	log      *zap.Logger
+	deps     Deps
+	bench    atomic.Pointer[judge.Bench]
+	trunks   []trunk
+	pbx      []netip.Prefix
+	upstream *upstream.Pool
+	ways     []way // out, for calls of the PBX
 
 	net    *transport.Layer
 	tx     *transaction.Layer
 	timers transaction.Timers
 	parser *sipmsg.Parser
-	mirror *hep.Mirror // nil: off
 	hops   []*hop
 
 	gate     *gate
@@ -121,7 +128,6 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	}
 	d := &Door{
 		cfg: cfg, log: deps.Log, deps: deps,
-		targets:  map[string]target{},
 		calls:    map[string]*call{},
 		dialogs:  map[string]*leg{},
 		attempts: map[string]*call{},
@@ -149,21 +155,10 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		}
 		d.pbx = append(d.pbx, p)
 	}
-	for name, c := range cfg.Destinations {
-		t, err := parseTarget(c.URI)
-		if err != nil {
-			return nil, err
-		}
-		d.targets[name] = t
-		addrs, err := resolve(t.uri.Host)
-		if err != nil {
-			return nil, fmt.Errorf("sip.destinations.%s.uri: %w", name, err)
-		}
-		for _, a := range addrs {
-			d.pbx = append(d.pbx, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
 	var err error
+	if d.upstream, err = newUpstream(cfg, deps); err != nil {
+		return nil, err
+	}
 	if d.ways, err = cfg.ways(); err != nil {
 		return nil, err
 	}
@@ -178,27 +173,8 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	limits := transport.DefaultLimits()
 	limits.Message = cfg.MaxMessage
 	d.net = transport.New(d.gate, limits, d.log)
-	if err := d.mirrored(); err != nil {
-		return nil, err
-	}
 	d.tx = transaction.New(d.net, d, d.timers)
 	return d, nil
-}
-
-func resolve(host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(trimBrackets(host)); err == nil {
-		return []netip.Addr{a.Unmap()}, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, fmt.Errorf("cannot find the address of %q: %w", host, err)
-	}
-	for i := range addrs {
-		addrs[i] = addrs[i].Unmap()
-	}
-	return addrs, nil
 }
 
 // Serve opens the listeners and returns when ctx is done and the door has
@@ -239,8 +215,11 @@ func (d *Door) Serve(ctx context.Context) error {
 		}()
 	}
 	d.hearings.start()
-	unmirror := d.mirroring()
-	defer unmirror()
+	serving.Add(1)
+	go func() {
+		defer serving.Done()
+		d.upstream.Run(lctx, d)
+	}()
 	d.serving.Store(true)
 	var err error
 	select {
@@ -373,7 +352,7 @@ func (d *Door) isPBX(a netip.Addr) bool {
 			return true
 		}
 	}
-	return false
+	return d.upstream.Knows(a)
 }
 
 // knows says whether the configuration names an address.
@@ -393,3 +372,5 @@ func (noMetrics) SIPDropped(string)             {}
 func (noMetrics) SIPRefused(string)             {}
 func (noMetrics) FramesDropped(uint64)          {}
 func (noMetrics) Panicked()                     {}
+func (noMetrics) Refused(string)                {}
+func (noMetrics) Attempted(_, _, _ string)      {}

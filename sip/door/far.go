@@ -18,16 +18,12 @@ import (
 // dial sends the call to a destination. The leg it returns is the call's next
 // one, or its first; what its INVITE comes to is handled below.
 func (c *call) dial(dest string) (*leg, error) {
-	t, ok := c.d.targets[dest]
-	if !ok {
-		return nil, fmt.Errorf("destination %q is not configured", dest)
-	}
 	if _, spoken := c.talking(); !c.answeredAt.IsZero() && !spoken {
 		// Whoever is called now may agree to something else than the caller
 		// already speaks, and neither would hear the other.
 		return nil, errors.New("the caller talks in a codec that a call cannot be moved with")
 	}
-	return c.place(c.newFar(dest, t), nil)
+	return c.try(&search{dest: dest})
 }
 
 // place calls a far leg's peer; change, unless nil, has the last word on the
@@ -74,8 +70,8 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 	l.out = l.send(req, true,
 		func(res *sipmsg.Response) { l.onInviteResponse(res) },
 		func(err error) { l.onInviteFailed(err) })
-	l.out.within(c.d.cfg.AnswerTimeout)
-	l.log.Info("INVITE sent", zap.String("destination", l.dest), zap.String("uri", req.Recipient.String()))
+	l.out.within(l.patience())
+	l.log.Info("INVITE sent", zap.String("destination", l.dest), zap.String("uri", req.Recipient.String()), zap.String("to", l.peer))
 	return l, nil
 }
 
@@ -161,11 +157,15 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 			return
 		}
 		o.within(c.d.cfg.RingTimeout)
+		if l.state != legEarly {
+			l.lives()
+		}
 		l.state = legEarly
 		l.establish(res)
 		c.onRinging(l, res)
 	case res.IsSuccess():
 		l.out = nil
+		l.concluded(res, nil)
 		l.code = res.StatusCode
 		l.establish(res)
 		l.state = legUp
@@ -338,13 +338,17 @@ func (c *call) answered() {
 
 // onRefused: a destination said no (res), or nothing (err).
 func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
-	if c.ending {
-		c.settle()
-		return
-	}
 	why := fmt.Sprint(err)
 	if res != nil {
 		why = fmt.Sprintf("%d %s", res.StatusCode, res.Reason)
+	}
+	another := l.concluded(res, err)
+	if another && c.failover(l, why) {
+		return
+	}
+	if c.ending {
+		c.settle()
+		return
 	}
 	switch {
 	case l == c.next:
@@ -367,6 +371,10 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 	}
 	if c.talk != nil || c.caller.in == nil {
 		c.noPlace(why)
+		return
+	}
+	if another && len(l.search.tried) > 1 {
+		c.unserved(l.dest, policy.ReasonNoUpstream, fmt.Errorf("%d targets were tried, the last: %s", len(l.search.tried), why))
 		return
 	}
 	if res == nil {

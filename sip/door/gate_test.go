@@ -24,6 +24,8 @@ func (c countedDrops) SIPDropped(reason string)    { c[reason]++ }
 func (c countedDrops) SIPRefused(code string)      { c[code]++ }
 func (countedDrops) FramesDropped(uint64)          {}
 func (c countedDrops) Panicked()                   { c["panic"]++ }
+func (countedDrops) Refused(string)                {}
+func (countedDrops) Attempted(_, _, _ string)      {}
 
 const invite = "INVITE sip:100@192.0.2.1 SIP/2.0\r\nv: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n" +
 	"To: <sip:100@192.0.2.1>\r\ni: 1\r\nCSeq: 1 INVITE\r\n"
@@ -33,6 +35,10 @@ func testGate(strangers string) (*gate, countedDrops) {
 	d := &Door{cfg: Defaults(), log: zap.NewNop(), deps: Deps{Metrics: drops}}
 	d.cfg.Strangers = strangers
 	d.trunks = []trunk{{Trunk{Name: "carrier"}, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}}
+	var err error
+	if d.upstream, err = newUpstream(d.cfg, d.deps); err != nil {
+		panic(err)
+	}
 	d.gate = newGate(d)
 	return d.gate, drops
 }

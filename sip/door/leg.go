@@ -12,6 +12,7 @@ import (
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/sip/auth"
 	"github.com/portero/portero/sip/sdp"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // legState is where a leg's dialog stands (RFC 3261 section 12).
@@ -35,8 +36,12 @@ type leg struct {
 	c    *call
 	role string // caller or far
 	dest string // the destination's name, for a far leg
-	uas  bool   // the peer sent the first INVITE
-	log  *zap.Logger
+
+	search *search           // for the target of a leg that the door dialled
+	at     *upstream.Attempt // the target: where it is, and the leg's place there
+
+	uas bool // the peer sent the first INVITE
+	log *zap.Logger
 
 	// The dialog (RFC 3261 section 12): set at its start, but for the remote
 	// tag, target and routes.
@@ -251,6 +256,9 @@ func (l *leg) described(d *sdp.Description, at netip.Addr) []byte {
 
 // gone marks the leg's end.
 func (l *leg) gone(code int) {
+	if l.at != nil {
+		l.at.Done()
+	}
 	if l.state == legGone {
 		return
 	}

@@ -121,11 +121,14 @@ func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transpor
 		}
 	}
 	if _, fromTrunk := d.trunkOf(source.Addr()); fromTrunk {
-		t := d.targets[d.cfg.Proxy]
-		if d.is(&req.Recipient) { // we are responsible for it: the PBX is its place (section 16.5)
-			req.Recipient.Host, req.Recipient.Port = t.uri.Host, t.uri.Port
+		at, err := d.proxied(d.cfg.Proxy, callIDOf(req))
+		if err != nil {
+			return "", "", false
 		}
-		return t.transport, t.hostport, true
+		if d.is(&req.Recipient) { // we are responsible for it: the PBX is its place (section 16.5)
+			req.Recipient.Host, req.Recipient.Port = at.URI.Host, at.URI.Port
+		}
+		return at.Address.Transport, at.Address.AddrPort.String(), true
 	}
 	return d.reachable(&req.Recipient)
 }

@@ -33,6 +33,9 @@ func (c *call) writeRecord() {
 			continue
 		}
 		f := store.FarLeg{Destination: l.dest, CallID: l.callID, AnsweredAt: store.At(l.answered), EndedAt: store.At(l.ended), Code: l.code}
+		if l.at != nil {
+			f.Peer = l.at.Address.String()
+		}
 		if l.invite != nil {
 			f.URI = l.invite.Recipient.String()
 		}

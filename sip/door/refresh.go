@@ -147,7 +147,7 @@ func retryAfterOf(res *sipmsg.Response) time.Duration {
 	if i := strings.IndexAny(v, "(; "); i >= 0 {
 		v = v[:i]
 	}
-	n, err := strconv.ParseUint(v, 10, 16)
+	n, err := strconv.ParseUint(v, 10, 31)
 	if err != nil {
 		return 0
 	}

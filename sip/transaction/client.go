@@ -313,6 +313,23 @@ func (t *Client) wait(d time.Duration) {
 	t.arm(d)
 }
 
+// Forget has a transaction no longer tell its user; what comes is absorbed, and
+// a refused INVITE still acknowledged.
+func (t *Client) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.user = nobody{}
+}
+
+// Drop ends a transaction at once: nothing more is sent, and its user is told
+// nothing. Not for an INVITE, which a peer may yet answer.
+func (t *Client) Drop() { t.stop() }
+
+type nobody struct{}
+
+func (nobody) Response(*sipmsg.Response) {}
+func (nobody) Failed(error)              {}
+
 func (t *Client) fail(err error) {
 	t.mu.Lock()
 	if t.state >= taken {

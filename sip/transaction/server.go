@@ -42,13 +42,7 @@ type Server struct {
 }
 
 func newServer(l *Layer, key serverKey, in Incoming) *Server {
-	t := &Server{layer: l, key: key, flow: in.Flow, to: replyPort(in.Req.Via(), in.Flow), invite: in.Req.IsInvite()}
-	if !t.invite {
-		// RFC 4320 section 4.1: after timer F its sender no longer listens, so a
-		// request that nobody answered is forgotten.
-		t.wait(l.timers.Timeout())
-	}
-	return t
+	return &Server{layer: l, key: key, flow: in.Flow, to: replyPort(in.Req.Via(), in.Flow), invite: in.Req.IsInvite()}
 }
 
 // Flow is where the request came from.
@@ -147,7 +141,7 @@ func (t *Server) arm(d time.Duration) {
 func (t *Server) tick() {
 	t.mu.Lock()
 	left := time.Until(t.deadline)
-	if t.state == terminated || t.state < accepted && t.invite {
+	if t.state == terminated || t.state < accepted {
 		t.mu.Unlock()
 		return
 	}

@@ -21,7 +21,7 @@ func (c *Config) Summary() string {
 		fmt.Fprintf(&b, "trunk         %s: %s\n", t.Name, strings.Join(t.Addresses, ", "))
 	}
 	for _, name := range c.Door.DestinationNames() {
-		fmt.Fprintf(&b, "destination   %s: %s\n", name, c.Door.Destinations[name].URI)
+		fmt.Fprintf(&b, "destination   %s: %s\n", name, c.Door.Destinations[name])
 	}
 	fmt.Fprintf(&b, "always pass   emergency (%s), relay (%s), allow (%s)\n",
 		orNone(c.Rules.Emergency), orNone(c.Rules.Relay), orNone(c.Rules.Allow))

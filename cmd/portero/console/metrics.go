@@ -11,7 +11,6 @@ import (
 
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/store"
-	"github.com/portero/portero/sip/hep"
 )
 
 // Metrics counts what happens at a door. Its methods, except Handler and Watch,
@@ -34,6 +33,8 @@ type Metrics struct {
 	rtpLost       *prometheus.CounterVec
 	rtpDropped    *prometheus.CounterVec
 	dials         *prometheus.CounterVec
+	refused       *prometheus.CounterVec
+	attempts      *prometheus.CounterVec
 	panics        prometheus.Counter
 }
 
@@ -63,6 +64,8 @@ func NewMetrics() *Metrics {
 		rtpLost:       counters("portero_rtp_lost_total", "RTP packets missing by sequence number in calls that ended, by side.", "side"),
 		rtpDropped:    counters("portero_rtp_dropped_total", "RTP packets refused in calls that ended, by side.", "side"),
 		dials:         counters("portero_callback_dials_total", "Callbacks dialled, by outcome.", "outcome"),
+		refused:       counters("portero_calls_refused_total", "Calls refused before they were judged, or that no target took, by reason code.", "reason"),
+		attempts:      counters("portero_upstream_attempts_total", "INVITEs sent to targets, by what they came to.", "destination", "target", "result"),
 		panics:        counter("portero_panics_total", "Handlers that panicked; each cost its call only."),
 	}
 	r.MustRegister(m.callsNow, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -122,24 +125,17 @@ func (m *Metrics) Panicked() { m.panics.Inc() }
 // Dialed counts a callback's attempt.
 func (m *Metrics) Dialed(outcome string) { m.dials.WithLabelValues(outcome).Inc() }
 
+// Refused counts a call that got no further than the door, by its reason code.
+func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// Attempted counts an INVITE to a target, both named as in the configuration.
+func (m *Metrics) Attempted(destination, target, result string) {
+	m.attempts.WithLabelValues(destination, target, result).Inc()
+}
+
 // Watch adds what is asked at each scrape: the store's health and the promises.
 func (m *Metrics) Watch(health func() store.Health, counts func(context.Context) (map[store.State]int, error)) {
 	m.registry.MustRegister(&watcher{health, counts})
-}
-
-// Mirror adds the figures of the mirror to Homer.
-func (m *Metrics) Mirror(counts func() hep.Counts) {
-	for _, c := range []struct {
-		name, help string
-		value      func(hep.Counts) uint64
-	}{
-		{"portero_hep_sent_total", "Messages mirrored to Homer.", func(c hep.Counts) uint64 { return c.Sent }},
-		{"portero_hep_dropped_total", "Messages not mirrored, as the queue was full.", func(c hep.Counts) uint64 { return c.Dropped }},
-		{"portero_hep_failed_total", "Messages not mirrored, as Homer could not be reached.", func(c hep.Counts) uint64 { return c.Failed }},
-	} {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
-			func() float64 { return float64(c.value(counts())) }))
-	}
 }
 
 // watcher asks the store while Prometheus scrapes.

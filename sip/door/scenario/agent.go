@@ -28,6 +28,7 @@ type agent struct {
 	acks    []*arrival // ACKs of non-2xx, the same
 	faults  []error    // broken rules
 	media   string     // address in the last session description that came
+	pings   int        // the status of the answer to OPTIONS of the door, or ignored; 0: the script mentions them
 }
 
 // An arrival is a message that an agent received.
@@ -36,13 +37,18 @@ type arrival struct {
 	dialog *dialog
 }
 
-func newAgent(n *Network, name string, addr, door netip.AddrPort) (*agent, error) {
+// newAgent takes its address. If it is pinged, pings are lost until the script
+// says what becomes of them.
+func newAgent(n *Network, name string, addr, door netip.AddrPort, pinged bool) (*agent, error) {
 	c, err := n.Listen(addr)
 	if err != nil {
 		return nil, err
 	}
 	a := &agent{builder: builder{name: name, addr: addr}, conn: c, door: door, arrived: make(chan struct{}, 1), done: make(chan struct{}),
 		calls: map[string]*dialog{}, ids: map[string]*dialog{}, seen: map[string]bool{}}
+	if pinged {
+		a.pings = ignored
+	}
 	go a.listen()
 	return a, nil
 }
@@ -126,6 +132,9 @@ func (a *agent) receiveResponse(m *message) error {
 
 func (a *agent) receiveRequest(m *message) error {
 	branch := parameter(m.all("Via")[0], "branch")
+	if m.method() == "OPTIONS" && a.pings != 0 && parameter(m.get("To"), "tag") == "" {
+		return a.pong(m)
+	}
 	key := fmt.Sprint(m.method(), branch, m.get("CSeq"))
 	d := a.ids[m.get("Call-ID")]
 	if m.method() == "ACK" {
@@ -176,6 +185,25 @@ func (a *agent) receiveRequest(m *message) error {
 	d.learn(m)
 	a.fresh = append(a.fresh, &arrival{m, d})
 	return nil
+}
+
+// ignored stands for the status of an answer that is not given.
+const ignored = -1
+
+// pong answers an OPTIONS that the script does not mention.
+func (a *agent) pong(m *message) error {
+	if a.pings == ignored {
+		return nil
+	}
+	d := newDialog(m.get("Call-ID"))
+	d.tag = a.unique("t")
+	d.self, d.peer = untagged(m.get("To")), untagged(m.get("From"))
+	d.got["OPTIONS"] = m
+	res, err := a.response(d, "", what{code: a.pings, method: "OPTIONS"})
+	if err == nil {
+		a.write(res.bytes())
+	}
+	return err
 }
 
 func (a *agent) write(b []byte) {

@@ -108,12 +108,14 @@ func defaults() settings {
 		"automation": {URI: "sip:machines@" + scenario.Address("bot").String()},
 	}
 	s.Door.Drain = time.Second
+	s.Door.Upstream.Health.Interval = 0 // scenarios that want OPTIONS say so
 	return s
 }
 
 // testDoor is a door with its surroundings.
 type testDoor struct {
 	*door.Door
+	net    *scenario.Network
 	stop   context.CancelFunc
 	served chan error
 	relay  *relay.Relay
@@ -135,7 +137,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 			t.Fatalf("the config block: %v", err)
 		}
 	}
-	d := &testDoor{served: make(chan error, 1), quiet: make(chan struct{}), dialed: make(chan callback.Result, 8)}
+	d := &testDoor{net: n, served: make(chan error, 1), quiet: make(chan struct{}), dialed: make(chan callback.Result, 8)}
 	destinations := map[string]bool{}
 	for name := range s.Door.Destinations {
 		destinations[name] = true
@@ -225,6 +227,11 @@ func (d *testDoor) close(t *testing.T) {
 	if err := d.relay.Close(); err != nil {
 		t.Error(err)
 	}
+	for _, s := range d.Upstream() {
+		if s.Calls != 0 {
+			t.Errorf("%d calls are left in the books of target %s", s.Calls, s.URI)
+		}
+	}
 }
 
 func (d *testDoor) keep(r store.Record) {
@@ -251,6 +258,10 @@ func (d *testDoor) Records() ([]byte, error) {
 //	door owes NUMBER             a promise to that number is on disk
 //	door dial NUMBER PLACE       the door calls NUMBER back, to join it to PLACE
 //	door dialed OUTCOME          that dial ended so, within 5 s
+//	door cut AGENT               nothing can be sent to AGENT any more
+//	door mend AGENT              it can again
+//	door target AGENT STATE      the target at that agent is up, refusing, failed
+//	                             or down, within 5 s
 func (d *testDoor) Do(words []string) error {
 	switch {
 	case len(words) == 3 && words[0] == "rtp":
@@ -281,6 +292,11 @@ func (d *testDoor) Do(words []string) error {
 			d.dialed <- d.Dial(ctx, store.Promise{ID: 7, Number: words[1], Destination: words[2]})
 		}()
 		return nil
+	case len(words) == 2 && (words[0] == "cut" || words[0] == "mend"):
+		d.net.Cut(scenario.Address(words[1]), words[0] == "cut")
+		return nil
+	case len(words) == 3 && words[0] == "target":
+		return d.target("udp:"+scenario.Address(words[1]).String(), words[2])
 	case len(words) == 2 && words[0] == "dialed":
 		select {
 		case r := <-d.dialed:
@@ -292,7 +308,25 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, drain, press, owes, dial, dialed", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, drain, press, owes, dial, dialed, cut, mend, target", strings.Join(words, " "))
+}
+
+// target waits until an address fares as a script says.
+func (d *testDoor) target(address, want string) error {
+	state := "no target's"
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		for _, t := range d.Upstream() {
+			for _, s := range t.Servers {
+				if s.Address == address {
+					state = s.State
+				}
+			}
+		}
+		if state == want {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is %s", address, state)
 }
 
 // talk sends RTP (RFC 3550 section 5.1) with 20 ms of µ-law noise a packet, at

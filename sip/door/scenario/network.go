@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -14,6 +15,7 @@ import (
 type Network struct {
 	mu    sync.Mutex
 	conns map[netip.AddrPort]*conn
+	cut   map[netip.AddrPort]bool
 	log   []packet
 }
 
@@ -25,7 +27,17 @@ type packet struct {
 }
 
 // NewNetwork is a network with nobody in it.
-func NewNetwork() *Network { return &Network{conns: map[netip.AddrPort]*conn{}} }
+func NewNetwork() *Network {
+	return &Network{conns: map[netip.AddrPort]*conn{}, cut: map[netip.AddrPort]bool{}}
+}
+
+// Cut has everything fail that is sent to an address, as if there were no route
+// to it, until it is mended.
+func (n *Network) Cut(addr netip.AddrPort, cut bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cut[addr] = cut
+}
 
 // Listen takes an address. The error says when somebody has it already.
 func (n *Network) Listen(addr netip.AddrPort) (net.PacketConn, error) {
@@ -119,6 +131,9 @@ func (c *conn) WriteTo(b []byte, to net.Addr) (int, error) {
 	p := packet{at: time.Now(), from: c.addr, to: dst, data: append([]byte(nil), b...)}
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
+	if c.network.cut[dst] {
+		return 0, &net.OpError{Op: "write", Net: "udp", Source: c.LocalAddr(), Addr: to, Err: syscall.EHOSTUNREACH}
+	}
 	c.network.log = append(c.network.log, p)
 	if peer := c.network.conns[dst]; peer != nil {
 		peer.queue = append(peer.queue, p)

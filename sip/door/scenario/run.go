@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,6 +13,7 @@ import (
 var cast = map[string]netip.AddrPort{
 	"caller":   netip.MustParseAddrPort("192.0.2.1:5060"),     // the carrier's trunk
 	"pbx":      netip.MustParseAddrPort("198.51.100.10:5060"), // the destination agents
+	"pbx2":     netip.MustParseAddrPort("198.51.100.11:5060"), // its second target, in scenarios that say so
 	"bot":      netip.MustParseAddrPort("198.51.100.20:5060"), // the destination automation
 	"stranger": netip.MustParseAddrPort("203.0.113.66:5060"),  // nobody the door knows
 }
@@ -39,7 +41,8 @@ func Run(s *Script, n *Network, d Door) error {
 	r := &runner{network: n, door: d, agents: map[string]*agent{}, began: time.Now()}
 	defer r.close()
 	for name, addr := range cast {
-		a, err := newAgent(n, name, addr, DoorAddr)
+		pinged := slices.ContainsFunc(s.steps, func(s step) bool { return s.verb == pings && s.who.agent == name })
+		a, err := newAgent(n, name, addr, DoorAddr, pinged)
 		if err != nil {
 			return err
 		}
@@ -92,8 +95,8 @@ func (r *runner) play(steps []step) error {
 
 func (r *runner) step(s step) error {
 	a := r.agents[s.who.agent]
-	if a == nil && s.verb <= silent {
-		return failed(s, fmt.Errorf("there is no agent %s; the cast is caller, pbx, bot, stranger", s.who.agent))
+	if a == nil && s.verb <= pings {
+		return failed(s, fmt.Errorf("there is no agent %s; the cast is caller, pbx, pbx2, bot, stranger", s.who.agent))
 	}
 	var err error
 	switch s.verb {
@@ -103,6 +106,10 @@ func (r *runner) step(s step) error {
 		err = r.expect(a, s)
 	case silent:
 		err = r.silent(a, s)
+	case pings:
+		a.mu.Lock()
+		a.pings = s.what.code
+		a.mu.Unlock()
 	case wait:
 		time.Sleep(s.within)
 	case record:

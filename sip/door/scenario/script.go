@@ -40,6 +40,7 @@ const (
 	send verb = iota
 	expect
 	silent
+	pings
 	wait
 	record
 	door
@@ -237,7 +238,7 @@ func (p *parser) step(l string) (step, error) {
 	}
 	m := partyForm.FindStringSubmatch(words[0])
 	if m == nil || len(words) < 2 {
-		return s, fmt.Errorf("%q is no step; steps are AGENT -> MESSAGE, AGENT <- MESSAGE, AGENT silent, wait, record, door, unordered, perhaps, either", l)
+		return s, fmt.Errorf("%q is no step; steps are AGENT -> MESSAGE, AGENT <- MESSAGE, AGENT silent, AGENT pings, wait, record, door, unordered, perhaps, either", l)
 	}
 	s.who = party{m[1], m[2], m[3]}
 	switch words[1] {
@@ -247,12 +248,25 @@ func (p *parser) step(l string) (step, error) {
 			s.within, err = time.ParseDuration(words[2])
 		}
 		return s, err
+	case "pings":
+		s.verb = pings
+		if len(words) == 3 && words[2] == "ignored" {
+			s.what.code = ignored
+			return s, nil
+		}
+		if len(words) == 3 {
+			s.what.code, err = strconv.Atoi(words[2])
+		}
+		if err != nil || s.what.code < 200 || s.what.code > 699 {
+			return s, fmt.Errorf("pings takes the status of the answer, 200 to 699, or ignored")
+		}
+		return s, nil
 	case "->":
 		s.verb = send
 	case "<-":
 		s.verb = expect
 	default:
-		return s, fmt.Errorf("after %s stands ->, <- or silent, not %q", words[0], words[1])
+		return s, fmt.Errorf("after %s stands ->, <-, silent or pings, not %q", words[0], words[1])
 	}
 	return s, s.message(words[2:])
 }
