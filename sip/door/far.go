@@ -227,7 +227,7 @@ func (c *call) onRinging(l *leg, res *sipmsg.Response) {
 	passHeaders(res, out)
 	switch {
 	case answer != nil:
-		setBody(out, b.contentType, b.with(c.caller.rewrite(answer)))
+		setBody(out, b.contentType, b.with(c.caller.rewriteAnswer(answer, c.offered(l))))
 		c.agreed()
 	case b.sdp() == nil:
 		setBody(out, b.contentType, b.data)
@@ -294,7 +294,7 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 	}
 	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
 	passHeaders(res, out)
-	setBody(out, b.contentType, b.with(c.caller.rewrite(answer)))
+	setBody(out, b.contentType, b.with(c.caller.rewriteAnswer(answer, c.offered(l))))
 	in := c.caller.in
 	c.answered()
 	c.caller.accept(in, out, l.lateOffer, func(ack *sipmsg.Request) {
@@ -312,7 +312,7 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 		}
 		c.caller.settleMedia(theirs)
 		c.agreed()
-		l.acknowledge(o, "", ab.contentType, ab.with(l.rewrite(theirs)))
+		l.acknowledge(o, "", ab.contentType, ab.with(l.rewriteAnswer(theirs, answer)))
 	}, func() {
 		c.log.Warn("the caller never acknowledged the answer")
 		if l.lateOffer && l.ack == nil {
@@ -323,6 +323,14 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 	})
 	c.agreed()
 	c.farAnswered(l)
+}
+
+// offered is what a far leg's first answer answers: nil if the far leg offers.
+func (c *call) offered(l *leg) *sdp.Description {
+	if l.lateOffer {
+		return nil
+	}
+	return c.caller.theirs
 }
 
 // answered notes that the caller's leg got its 2xx.

@@ -10,8 +10,11 @@ import (
 )
 
 // hidden are attributes that describe one leg's transport and would be wrong
-// on the other, whose media goes through the relay (RFC 8839 ICE, RFC 3605).
+// on the other, whose media goes through the relay (RFC 8839 ICE, RFC 3605, RFC
+// 5761, RFC 9143 BUNDLE). Keys of SRTP (RFC 4568) are the two sides' own affair
+// and pass untouched, as the packets do.
 var hidden = map[string]bool{
+	"ice-pacing": true, "bundle-only": true,
 	"candidate": true, "ice-ufrag": true, "ice-pwd": true, "ice-options": true, "ice-lite": true, "ice-mismatch": true,
 	"end-of-candidates": true, "remote-candidates": true, "rtcp": true, "rtcp-mux": true, "rtcp-mux-only": true,
 }
@@ -25,15 +28,57 @@ func (l *leg) read(b body) (*sdp.Description, error) {
 	return sdp.Parse(raw)
 }
 
-// anchored is the media section that goes through the relay: the first that is
-// switched on among audio and fax.
+// anchored is the media section that goes through the relay, which carries one
+// stream: the first plain audio, else the first audio or fax (T.38) that is
+// switched on. Who offers the same audio encrypted and plain (SRTP at best
+// effort), or voice and fax, so gets what every PBX takes.
 func anchored(d *sdp.Description) *sdp.Media {
+	var other *sdp.Media
 	for _, m := range d.Media {
-		if m.Port != 0 && (m.Type == "audio" || m.Type == "image") {
+		switch {
+		case m.Port == 0:
+		case m.Type == "audio" && !encrypted(m):
 			return m
+		case other == nil && (m.Type == "audio" || m.Type == "image"):
+			other = m
 		}
 	}
+	if other != nil {
+		return other
+	}
 	return d.Audio()
+}
+
+// answering is an answer with its sections where the offer has them (RFC 3264
+// section 6): a side that leaves out what it declines, or answers out of order,
+// is put right before the other side sees it.
+func answering(answer, offer *sdp.Description) *sdp.Description {
+	same := func(a, o *sdp.Media) bool { return a.Type == o.Type && strings.EqualFold(a.Proto, o.Proto) }
+	if offer == nil || slices.EqualFunc(answer.Media, offer.Media, same) {
+		return answer
+	}
+	rest := slices.Clone(answer.Media)
+	d := &sdp.Description{Lines: answer.Lines}
+	for _, o := range offer.Media {
+		i := slices.IndexFunc(rest, func(a *sdp.Media) bool { return same(a, o) })
+		if i < 0 {
+			d.Media = append(d.Media, declined(o))
+			continue
+		}
+		d.Media = append(d.Media, rest[i])
+		rest = slices.Delete(rest, i, i+1)
+	}
+	return d
+}
+
+// declined is a section that says no to an offered one.
+func declined(o *sdp.Media) *sdp.Media {
+	return &sdp.Media{Type: o.Type, Proto: o.Proto, Count: 1, Formats: slices.Clone(o.Formats)}
+}
+
+// rewriteAnswer is rewrite for the answer to this leg's peer's offer.
+func (l *leg) rewriteAnswer(answer, offer *sdp.Description) []byte {
+	return l.rewrite(answering(answer, offer))
 }
 
 // rewrite turns the other side's description into the one this leg's peer gets:
@@ -47,8 +92,7 @@ func (l *leg) rewriteAt(in *sdp.Description, at netip.AddrPort) []byte {
 	held := false
 	for i, m := range d.Media {
 		if i != main {
-			m.Port = 0
-			m.Lines = slices.DeleteFunc(m.Lines, func(s sdp.Line) bool { return s.Type == 'c' })
+			d.Media[i] = declined(m)
 			continue
 		}
 		if a, err := in.RTP(in.Media[i]); err == nil && a.Addr().IsUnspecified() {
@@ -166,7 +210,7 @@ func (l *leg) ownAnswer(offer *sdp.Description) ([]byte, voice, bool) {
 			d.Media = append(d.Media, l.audio(v, sdp.Mirror(offer.Direction(m))))
 			continue
 		}
-		d.Media = append(d.Media, &sdp.Media{Type: m.Type, Proto: m.Proto, Count: 1, Formats: slices.Clone(m.Formats)})
+		d.Media = append(d.Media, declined(m))
 	}
 	setConnection(d, l.mediaAddr().Addr(), false)
 	return l.described(d, l.mediaAddr().Addr()), v, true

@@ -31,6 +31,14 @@ func TestRewrite(t *testing.T) {
 			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 0.0.0.0\nt=0 0\nm=audio 20000 RTP/AVP 0\n"},
 		{"video declined, ICE gone", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\na=group:BUNDLE 0\na=ice-lite\nm=audio 4000 RTP/AVP 0\na=candidate:1 1 udp 1 10.0.0.7 4000 typ host\nm=video 4002 RTP/AVP 31\nc=IN IP4 10.0.0.8\n",
 			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 0\nm=video 0 RTP/AVP 31\n"},
+		{"encrypted, keys untouched", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\na=rtcp-mux\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\n"},
+		{"encrypted at best effort", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\nm=audio 4000 RTP/AVP 0 8\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 0 RTP/SAVP 0\nm=audio 20000 RTP/AVP 0 8\n"},
+		{"voice or fax", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/AVP 0\nm=image 4002 udptl t38\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 0\nm=image 0 udptl t38\n"},
+		{"hold of old, IPv6", "v=0\no=- 1 1 IN IP6 2001:db8::7\ns=-\nc=IN IP6 ::\nt=0 0\nm=audio 4000 RTP/AVP 0\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 0.0.0.0\nt=0 0\nm=audio 20000 RTP/AVP 0\n"},
 		{"fax", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 0 RTP/AVP 0\nm=image 4000 udptl t38\na=T38FaxVersion:0\n",
 			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 0 RTP/AVP 0\nm=image 20000 udptl t38\na=T38FaxVersion:0\n"},
 	} {
@@ -39,6 +47,31 @@ func TestRewrite(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// An answer has the offer's sections, in their order (RFC 3264 section 6),
+// whatever the side that answered made of them.
+func TestAnswering(t *testing.T) {
+	const head = "v=0\nc=IN IP4 10.0.0.7\n"
+	offer := "m=audio 4000 RTP/AVP 0\nm=video 4002 RTP/AVP 31\nm=image 4004 udptl t38\n"
+	for _, c := range []struct{ name, answer, want string }{
+		{"right", "m=audio 1 RTP/AVP 0\nm=video 0 RTP/AVP 31\nm=image 0 udptl t38\n", "m=audio 1 RTP/AVP 0\nm=video 0 RTP/AVP 31\nm=image 0 udptl t38\n"},
+		{"left out", "m=audio 1 RTP/AVP 0\n", "m=audio 1 RTP/AVP 0\nm=video 0 RTP/AVP 31\nm=image 0 udptl t38\n"},
+		{"out of order", "m=image 3 udptl t38\nm=audio 1 RTP/AVP 0\n", "m=audio 1 RTP/AVP 0\nm=video 0 RTP/AVP 31\nm=image 3 udptl t38\n"},
+		{"too many", "m=audio 1 RTP/AVP 0\nm=audio 2 RTP/AVP 0\nm=video 0 RTP/AVP 31\n", "m=audio 1 RTP/AVP 0\nm=video 0 RTP/AVP 31\nm=image 0 udptl t38\n"},
+	} {
+		parse := func(s string) *sdp.Description {
+			d, err := sdp.Parse([]byte(head + s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		got := strings.TrimPrefix(strings.ReplaceAll(string(answering(parse(c.answer), parse(offer)).Bytes()), "\r\n", "\n"), head)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
 	}
 }
 

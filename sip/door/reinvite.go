@@ -210,7 +210,7 @@ func (l *leg) reinviteAccepted(other *leg, o *outgoing, in *incoming, offer *sdp
 	out := l.reply(in, res.StatusCode, res.Reason)
 	passHeaders(res, out)
 	if answer != nil {
-		setBody(out, rb.contentType, rb.with(l.rewrite(answer)))
+		setBody(out, rb.contentType, rb.with(l.rewriteAnswer(answer, offer)))
 		other.settleMedia(answer)
 	} else {
 		setBody(out, rb.contentType, rb.data)
@@ -232,7 +232,7 @@ func (l *leg) reinviteAccepted(other *leg, o *outgoing, in *incoming, offer *sdp
 			return
 		}
 		l.settleMedia(theirs)
-		other.acknowledge(o, "", ab.contentType, ab.with(other.rewrite(theirs)))
+		other.acknowledge(o, "", ab.contentType, ab.with(other.rewriteAnswer(theirs, answer)))
 		c.agreed()
 	}, func() {
 		if offer == nil {

@@ -86,7 +86,7 @@ func (l *leg) onUpdate(in *incoming) {
 		}
 		answer, err := other.read(rb)
 		if err == nil && answer != nil {
-			setBody(out, rb.contentType, rb.with(l.rewrite(answer)))
+			setBody(out, rb.contentType, rb.with(l.rewriteAnswer(answer, offer)))
 		} else {
 			setBody(out, rb.contentType, rb.data)
 		}
