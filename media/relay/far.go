@@ -20,13 +20,24 @@ var ErrGone = errors.New("far side is gone")
 // PrepareFar takes ports for a new far side while the present one goes on: make
 // before break. Its packets are taken and latched, but the caller hears it only
 // after Switch.
-func (s *Session) PrepareFar() (*Far, error) {
+func (s *Session) PrepareFar() (*Far, error) { return s.prepare(s.away) }
+
+// PrepareFarToward is PrepareFar for a far side that is a trunk, or the PBX,
+// whatever the ones before were.
+func (s *Session) PrepareFarToward(trunk bool) (*Far, error) {
+	if trunk {
+		return s.prepare(CallerSide)
+	}
+	return s.prepare(FarSide)
+}
+
+func (s *Session) prepare(side Side) (*Far, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, fmt.Errorf("preparing a far side: %w", ErrClosed)
 	}
-	e, err := s.relay.endpoint(s, s.away)
+	e, err := s.relay.endpoint(s, side)
 	if err != nil {
 		return nil, fmt.Errorf("preparing a far side: %w", err)
 	}

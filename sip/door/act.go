@@ -90,7 +90,7 @@ func (c *call) decided(ds []policy.Decision) {
 		if c.ending || c.promise != nil {
 			return
 		}
-		if c.mode != policy.Enforce {
+		if c.mode != policy.Enforce || c.xfer != nil || c.unjudged {
 			c.note(d, false)
 			continue
 		}

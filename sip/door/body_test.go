@@ -71,7 +71,7 @@ func TestPassHeaders(t *testing.T) {
 		`x-Custom: keep  this`,
 		`Allow: INVITE, BYE`,
 		`Proxy-Authorization: Digest x`,
-		`Supported: histinfo`,
+		`Supported: histinfo, replaces`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -58,6 +58,8 @@ type call struct {
 	written    bool
 	crashed    bool
 	promise    *promise  // this call is a callback: what is owed
+	xfer       *transfer // the door carries out a REFER
+	unjudged   bool      // transferred or taken over: what is heard from now on moves nobody
 	out        *outbound // this call is the PBX's: where it goes
 }
 
@@ -234,6 +236,7 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 	l.local = partyOf(to.DisplayName, to.Address, to.Params)
 	l.target = req.Recipient
 	l.retarget(req.Contact())
+	l.allows = allowed(req)
 	for _, h := range req.GetHeaders("Record-Route") {
 		if rr, ok := h.(*sipmsg.RecordRouteHeader); ok {
 			l.routes = append(l.routes, *rr.Address.Clone())
@@ -344,7 +347,7 @@ func (c *call) end(by, why string) {
 	c.hushRing()
 	c.stopHearing()
 	for _, l := range c.legs() {
-		if l == c.caller && l.uas && l.in != nil && l.state != legUp {
+		if l.uas && l.in != nil && l.state != legUp {
 			l.respondPlain(l.in, 487, "Request Terminated")
 			l.gone(487)
 			continue

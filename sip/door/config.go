@@ -75,6 +75,10 @@ type Config struct {
 	// CallbackVia names the destination through which callbacks are dialled.
 	// Default: agents.
 	CallbackVia string `yaml:"callback_via"`
+	// Refer says who carries out a transfer (REFER): pass leaves it to the other
+	// side; handle has the door do it itself, to targets that the configuration
+	// names, when the other side cannot. Default: pass.
+	Refer string `yaml:"refer"`
 	// Outbound says which numbers the PBX may call, and by which trunk; the first
 	// rule that fits counts. Default: none, and calls of the PBX get 403.
 	Outbound []OutboundRule `yaml:"outbound"`
@@ -118,6 +122,7 @@ func Defaults() Config {
 		Strangers:     "drop",
 		Proxy:         "agents",
 		CallbackVia:   "agents",
+		Refer:         referPass,
 		MaxCalls:      2000,
 		MaxMessage:    32 << 10,
 		MaxHeaders:    128,
@@ -180,6 +185,9 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	}
 	if c.Strangers != "drop" && c.Strangers != "refuse" {
 		fault("strangers", "%q is not known; allowed: drop, refuse", c.Strangers)
+	}
+	if c.Refer != referPass && c.Refer != referHandle {
+		fault("refer", "%q is not known; allowed: pass, handle", c.Refer)
 	}
 	if c.Advertise != "" {
 		if _, _, err := splitHostPort(c.Advertise); err != nil {

@@ -2,6 +2,7 @@ package door
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -32,6 +33,10 @@ func (d *Door) Stray(*sipmsg.Response, transport.Flow) { d.deps.Metrics.SIPDropp
 // dispatch sends a request to its dialog, to a new call, or to the proxy.
 func (d *Door) dispatch(in transaction.Incoming, tx *transaction.Server) {
 	req, source := in.Req, in.Flow.Remote
+	if d.isItself(source) {
+		d.fromItself(in, tx)
+		return
+	}
 	if !d.knows(source.Addr()) {
 		d.answer(req, tx, 403, "Forbidden")
 		return
@@ -73,6 +78,43 @@ func (d *Door) dispatch(in transaction.Incoming, tx *transaction.Server) {
 	default:
 		d.proxy(req, tx, source)
 	}
+}
+
+// isItself says whether a source is one of the door's own UDP sockets.
+func (d *Door) isItself(source netip.AddrPort) bool {
+	for _, h := range d.hops {
+		if h.transport == "UDP" && h.addr == source {
+			return true
+		}
+	}
+	return false
+}
+
+// fromItself takes what the door sends to itself: an INVITE that joins two of
+// its calls (transfer.go), and what follows in its dialog. Nothing else goes this
+// way: the source may be made up.
+func (d *Door) fromItself(in transaction.Incoming, tx *transaction.Server) {
+	req := in.Req
+	if reason := mandatory(req); reason != "" {
+		d.answer(req, tx, 400, "Bad Request: "+reason)
+		return
+	}
+	if tag, ok := req.To().Params.Get("tag"); ok && tag != "" {
+		switch l := d.dialog(req.CallID().Value(), tag); {
+		case l != nil:
+			l.receive(req, tx)
+		case req.Method == sipmsg.BYE && d.ended(req.CallID().Value(), tag):
+			d.answer(req, tx, 200, "OK")
+		case !req.IsAck():
+			d.answer(req, tx, 481, "Call/Transaction Does Not Exist")
+		}
+		return
+	}
+	if req.Method == sipmsg.INVITE && req.GetHeader("Replaces") != nil {
+		d.inviteReplacing(in, tx, d.log.With(zap.String("call_id", req.CallID().Value())))
+		return
+	}
+	d.answer(req, tx, 403, "Forbidden")
 }
 
 // mandatory names what a request lacks that every request has (RFC 3261
@@ -203,11 +245,16 @@ func attempt(req *sipmsg.Request) string {
 func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
 	log := d.log.With(zap.String("call_id", in.Req.CallID().Value()))
 	trunk, ok := d.trunkOf(in.Flow.Remote.Addr())
-	if !ok {
+	switch replacing := in.Req.GetHeader("Replaces") != nil; {
+	case !ok && replacing:
+		d.inviteReplacing(in, tx, log)
+	case !ok:
 		d.inviteOut(in, tx, log)
-		return
+	case replacing:
+		d.translateReplaces(in.Req, func() { d.begin(in, tx, log, func(c *call) { c.trunk = trunk }) })
+	default:
+		d.begin(in, tx, log, func(c *call) { c.trunk = trunk })
 	}
-	d.begin(in, tx, log, func(c *call) { c.trunk = trunk })
 }
 
 // begin starts a call that somebody may make, if the INVITE and the door's

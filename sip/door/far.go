@@ -58,6 +58,9 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 		l.lateOffer = true
 		setBody(req, b.contentType, b.data)
 	}
+	if !c.answeredAt.IsZero() { // it was for whoever was called first
+		req.RemoveHeader("Replaces")
+	}
 	if change != nil {
 		change(req)
 	}

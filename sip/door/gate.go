@@ -79,7 +79,7 @@ func (g *gate) Receive(r transport.Received) {
 
 // drop names why a message is not worth parsing, or returns "".
 func (g *gate) drop(r transport.Received) string {
-	if !g.d.knows(r.Flow.Remote.Addr()) {
+	if !g.d.knows(r.Flow.Remote.Addr()) && !g.d.isItself(r.Flow.Remote) {
 		refusable := g.d.cfg.Strangers == "refuse" && bytes.HasPrefix(r.Data, []byte("INVITE ")) && r.Flow.Transport == transport.UDP
 		if !refusable || fingerprint.IsScanner(r.Data) || !g.mayRefuse(time.Now()) {
 			return "stranger"

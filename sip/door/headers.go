@@ -29,14 +29,14 @@ var hopByHop = map[string]bool{
 	"supported": true, "k": true, "require": true, "proxy-require": true, "unsupported": true,
 	"allow": true, "timestamp": true, "path": true, "service-route": true,
 	"rseq": true, "rack": true, "session-expires": true, "x": true, "min-se": true,
-	"replaces": true, "x-portero-raw": true,
+	"x-portero-raw": true,
 }
 
 // ownOptions are the extensions that change how the door itself must act on a
 // leg. What the door takes part in it names itself on each leg; of the rest
 // neither side may think that the other has them.
 var ownOptions = map[string]bool{
-	"100rel": true, "timer": true, "replaces": true, "outbound": true, "path": true, "gruu": true,
+	"100rel": true, "timer": true, "outbound": true, "path": true, "gruu": true,
 	"precondition": true, "multiple-refer": true, "early-session": true, "199": true,
 }
 
@@ -45,6 +45,7 @@ var ownOptions = map[string]bool{
 var passOptions = map[string]bool{
 	"histinfo": true, "privacy": true, "answermode": true, "resource-priority": true, "tdialog": true,
 	"sec-agree": true, "uui": true, "geolocation-sip": true, "geolocation-http": true, "norefersub": true,
+	"replaces": true,
 }
 
 // unsupported lists what a request requires and the door does not know

@@ -35,8 +35,13 @@ func (l *leg) reply(in *incoming, code int, reason string) *sipmsg.Response {
 // respond sends a response made by reply.
 func (l *leg) respond(in *incoming, res *sipmsg.Response) {
 	l.c.d.respond(in.tx, res)
-	if !res.IsProvisional() && l.in == in {
-		l.in = nil
+	if res.IsProvisional() || l.in != in {
+		return
+	}
+	l.in = nil
+	if f := l.decided; f != nil {
+		l.decided = nil
+		f(res.StatusCode)
 	}
 }
 
@@ -107,6 +112,8 @@ func (l *leg) onRequest(in *incoming) {
 	case sipmsg.PRACK:
 		// 100rel is never agreed to, so nothing waits for it.
 		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
+	case sipmsg.REFER:
+		l.onRefer(in)
 	default:
 		l.onOther(in)
 	}
@@ -122,6 +129,8 @@ func (l *leg) onBye(in *incoming) {
 	l.log.Info("BYE received", zap.String("leg", l.role))
 	l.gone(0)
 	switch {
+	case c.xfer != nil && l == c.xfer.by:
+		c.transferorLeft(c.xfer)
 	case l == c.caller:
 		c.farewell = in.req        // what it says goes to the other side too
 		if c.answeredAt.IsZero() { // RFC 3261 section 15: an early dialog may be ended so
@@ -164,6 +173,7 @@ func (l *leg) onOther(in *incoming) {
 		return
 	}
 	b := bodyOf(in.req)
+	l.translateEvent(other, req)
 	setBody(req, b.contentType, b.data)
 	other.send(req, false, func(res *sipmsg.Response) {
 		if res.StatusCode == 100 {

@@ -85,6 +85,10 @@ type leg struct {
 	ended    time.Time
 	code     int
 
+	allows    []string       // methods in the peer's last Allow; none: it said nothing
+	referrals []referral     // REFERs that went this way
+	decided   func(code int) // told the final response to the INVITE that the leg came with
+
 	auth *auth.Client // answers the peer's challenges; nil: they pass to the other side
 }
 
@@ -205,6 +209,9 @@ func (l *leg) establish(res *sipmsg.Response) {
 		l.remoteTag = tag
 	}
 	l.retarget(res.Contact())
+	if a := allowed(res); len(a) > 0 {
+		l.allows = a
+	}
 	l.routes = nil
 	rr := res.GetHeaders("Record-Route")
 	for i := len(rr) - 1; i >= 0; i-- {

@@ -254,8 +254,9 @@ func (l *leg) onReinviteCancelled(in *incoming) {
 	if l.in != in {
 		return
 	}
+	other := l.c.other(l) // now: the 487 may cost the leg its place
 	l.respondPlain(in, 487, "Request Terminated")
-	if other := l.c.other(l); other != nil && other.out != nil {
+	if other != nil && other.out != nil {
 		other.out.cancel()
 	}
 }

@@ -98,7 +98,10 @@ func (r *runner) step(s step) error {
 	if a == nil && s.verb <= pings {
 		return failed(s, fmt.Errorf("there is no agent %s; the cast is caller, pbx, pbx2, bot, stranger", s.who.agent))
 	}
-	var err error
+	s, err := r.filled(s)
+	if err != nil {
+		return failed(s, err)
+	}
 	switch s.verb {
 	case send:
 		err = a.send(s)
@@ -201,6 +204,12 @@ func (a *agent) left() error {
 // unordered waits for several messages that may come in any order.
 func (r *runner) unordered(s step) error {
 	rest := append([]step(nil), s.inner...)
+	for i := range rest {
+		var err error
+		if rest[i], err = r.filled(rest[i]); err != nil {
+			return failed(rest[i], err)
+		}
+	}
 	for end := time.Now().Add(expectWithin); len(rest) > 0; time.Sleep(time.Millisecond) {
 		for i := 0; i < len(rest); i++ {
 			a := r.agents[rest[i].who.agent]
