@@ -375,11 +375,7 @@ func (c *call) release() {
 	for _, n := range c.promisedTo {
 		c.d.onTheLine(n, -1)
 	}
-	// An answered INVITE's transaction waits for late 2xx for 64*T1, and keeps
-	// the leg and the call that long. What is large goes now.
-	c.judged, c.session, c.in.raw = nil, nil, nil
-	c.rec = store.Record{}
 	for _, l := range c.legs() {
-		l.theirs, l.ours, l.far, l.sent, l.invite = nil, nil, nil, "", nil
+		l.bury()
 	}
 }

@@ -357,10 +357,8 @@ func (l *leg) sendBye() {
 func (l *leg) acknowledge(o *outgoing, tag string, contentType string, data []byte) {
 	ack := l.request(sipmsg.ACK)
 	ack.CSeq().SeqNo = o.req.CSeq().SeqNo
-	for _, name := range []string{"Authorization", "Proxy-Authorization"} { // RFC 3261 section 22.1
-		for _, h := range o.req.GetHeaders(name) {
-			ack.AppendHeader(sipmsg.HeaderClone(h))
-		}
+	for _, h := range credentialsOf(o.req) { // RFC 3261 section 22.1
+		ack.AppendHeader(h)
 	}
 	if tag != "" {
 		ack.To().Params.Remove("tag")
@@ -381,7 +379,7 @@ func (l *leg) again(o *outgoing, res *sipmsg.Response) {
 	tag, _ := res.To().Params.Get("tag")
 	if tag != l.remoteTag {
 		l.log.Info("another branch answered too and is hung up", zap.String("tag", tag))
-		l.dismiss(o, res)
+		l.afterlife(o).dismiss(res)
 		return
 	}
 	if l.ack != nil && l.ackCSeq == o.req.CSeq().SeqNo {
@@ -399,27 +397,6 @@ func (l *leg) late(o *outgoing, res *sipmsg.Response) {
 		<-c.over // from here on nobody else touches the leg
 		c.lateMu.Lock()
 		defer c.lateMu.Unlock()
-		if res.To() == nil || res.CSeq() == nil {
-			return
-		}
-		if tag, _ := res.To().Params.Get("tag"); tag == l.remoteTag && l.ack != nil {
-			_ = c.d.write(l.ack)
-			return
-		}
-		l.dismiss(o, res)
+		l.afterlife(o).Response(res)
 	})
-}
-
-// dismiss acknowledges and hangs up a dialog that nobody wants: a losing fork,
-// or an answer that crossed our CANCEL.
-func (l *leg) dismiss(o *outgoing, res *sipmsg.Response) {
-	fork := &leg{c: l.c, role: l.role, log: l.log, hop: l.hop, transport: l.transport, peer: l.peer, callID: l.callID,
-		localTag: l.localTag, local: l.local, remote: l.remote, target: l.target, cseq: o.req.CSeq().SeqNo, state: legUp}
-	fork.establish(res)
-	fork.acknowledge(o, "", "", nil)
-	req := fork.request(sipmsg.BYE)
-	req.SetBody(nil)
-	if _, err := l.c.d.start(req, 0, unheard{}); err != nil {
-		l.log.Warn("an unwanted answer could not be hung up", zap.Error(err))
-	}
 }

@@ -62,6 +62,7 @@ type leg struct {
 	invite    *sipmsg.Request // the first INVITE, either way
 	in        *incoming       // the peer's INVITE that has no final response yet
 	out       *outgoing       // our INVITE that has no final response yet
+	taken     []*outgoing     // our INVITEs that had a 2xx
 	unwanted  bool            // a leg we dialled and no longer want: CANCEL, or ACK and BYE
 	unacked   *unacked        // our 2xx that waits for its ACK
 	ack       *sipmsg.Request // our last ACK, sent again for a repeated 2xx

@@ -137,6 +137,9 @@ func (o *outgoing) handle(res *sipmsg.Response) {
 		}
 	} else {
 		o.done()
+		if res.IsSuccess() && o.req.IsInvite() {
+			o.leg.taken = append(o.leg.taken, o)
+		}
 	}
 	o.response(res)
 }

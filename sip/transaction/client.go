@@ -72,7 +72,7 @@ func (l *Layer) Request(req *sipmsg.Request, to transport.Target, within time.Du
 			t.fail(wrapSend(to.Addr, transport.ErrNoSocket))
 			return t, nil
 		}
-		data := encoded(req)
+		data := Encode(req)
 		if len(data) > MTU && l.mayTCP(to.Addr) {
 			err := l.spawn(func() { t.large(data, f, to) })
 			return t, err
@@ -81,7 +81,7 @@ func (l *Layer) Request(req *sipmsg.Request, to transport.Target, within time.Du
 		return t, nil
 	}
 	if ready {
-		t.start(f, encoded(req))
+		t.start(f, Encode(req))
 		return t, nil
 	}
 	return t, l.spawn(func() {
@@ -90,7 +90,7 @@ func (l *Layer) Request(req *sipmsg.Request, to transport.Target, within time.Du
 			t.fail(wrapSend(to.Addr, err))
 			return
 		}
-		t.start(f, encoded(req))
+		t.start(f, Encode(req))
 	})
 }
 
@@ -105,7 +105,7 @@ func (l *Layer) RequestOn(f transport.Flow, req *sipmsg.Request, u ClientUser) (
 	}
 	l.clients[t.key] = t
 	l.mu.Unlock()
-	t.start(f, encoded(req))
+	t.start(f, Encode(req))
 	return t, nil
 }
 
@@ -157,7 +157,7 @@ func (t *Client) large(data []byte, udp transport.Flow, to transport.Target) {
 	}
 	t.req.Via().Transport = transport.TCP
 	t.req.SetTransport(transport.TCP)
-	data = encoded(t.req)
+	data = Encode(t.req)
 	t.mu.Unlock()
 	t.start(f, data)
 }
@@ -277,7 +277,7 @@ func (t *Client) receive(res *sipmsg.Response) {
 		t.wait(timers.Timeout()) // timer M
 	case t.invite:
 		t.state = refused
-		ack := encoded(ackFor(t.req, res))
+		ack := Encode(ackFor(t.req, res))
 		f, u := t.flow, t.user
 		t.sent, t.req, t.user = nil, nil, nil
 		if reliable {
@@ -329,6 +329,16 @@ type nobody struct{}
 
 func (nobody) Response(*sipmsg.Response) {}
 func (nobody) Failed(error)              {}
+
+// Hand gives an answered INVITE's transaction another user, for the 2xx that are
+// repeated or come of other branches.
+func (t *Client) Hand(u ClientUser) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == taken {
+		t.user = u
+	}
+}
 
 func (t *Client) fail(err error) {
 	t.mu.Lock()

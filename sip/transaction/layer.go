@@ -165,10 +165,18 @@ func (l *Layer) Write(req *sipmsg.Request, to transport.Target) error {
 		defer b.free()
 		return l.net.Reply(f, b.Bytes())
 	}
+	return l.Send(Encode(req), to)
+}
+
+// Send sends a request that was encoded before, outside any transaction. It
+// keeps data.
+func (l *Layer) Send(data []byte, to transport.Target) error {
+	if f, ok := l.net.Ready(to); ok {
+		return l.net.Reply(f, data)
+	}
 	if to.Transport == transport.UDP {
 		return transport.ErrNoSocket
 	}
-	data := encoded(req)
 	return l.spawn(func() {
 		if f, err := l.connect(to, l.timers.Timeout()); err == nil {
 			_ = l.net.Reply(f, data)
@@ -292,7 +300,8 @@ func (b *buffer) free() {
 	}
 }
 
-func encoded(m sipmsg.Message) []byte {
+// Encode is a message as it goes over the wire.
+func Encode(m sipmsg.Message) []byte {
 	b := encode(m)
 	defer b.free()
 	return bytes.Clone(b.Bytes())

@@ -255,7 +255,7 @@ func (d *testDoor) Records() ([]byte, error) {
 //	door rtp ADDRESS DURATION    the caller begins to talk: µ-law to that address
 //	door drain                   the door takes no new calls and closes
 //	door press ADDRESS KEY       a key (RFC 4733, payload type 101) to that address
-//	door owes NUMBER             a promise to that number is on disk
+//	door owes NUMBER             a promise to that number is on disk, within 10 s
 //	door dial NUMBER PLACE       the door calls NUMBER back, to join it to PLACE
 //	door dialed OUTCOME          that dial ended so, within 5 s
 //	door cut AGENT               nothing can be sent to AGENT any more
@@ -280,11 +280,7 @@ func (d *testDoor) Do(words []string) error {
 	case len(words) == 3 && words[0] == "press":
 		return d.press(words[1], words[2])
 	case len(words) == 2 && words[0] == "owes":
-		p, err := d.store.Latest(context.Background(), words[1])
-		if err == nil && p.State != store.StateOpen {
-			err = fmt.Errorf("it is %s", p.State)
-		}
-		return err
+		return d.owes(words[1])
 	case len(words) == 3 && words[0] == "dial":
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -327,6 +323,18 @@ func (d *testDoor) target(address, want string) error {
 		}
 	}
 	return fmt.Errorf("%s is %s", address, state)
+}
+
+func (d *testDoor) owes(number string) error {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		p, err := d.store.Latest(context.Background(), number)
+		if err == nil && p.State != store.StateOpen {
+			err = fmt.Errorf("it is %s", p.State)
+		}
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // talk sends RTP (RFC 3550 section 5.1) with 20 ms of µ-law noise a packet, at
