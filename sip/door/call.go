@@ -57,10 +57,11 @@ type call struct {
 	rec        store.Record
 	written    bool
 	crashed    bool
-	promise    *promise  // this call is a callback: what is owed
-	xfer       *transfer // the door carries out a REFER
-	unjudged   bool      // transferred or taken over: what is heard from now on moves nobody
-	out        *outbound // this call is the PBX's: where it goes
+	promise    *promise     // this call is a callback: what is owed
+	redirected *redirection // by 3xx responses; nil: never
+	xfer       *transfer    // the door carries out a REFER
+	unjudged   bool         // transferred or taken over: what is heard from now on moves nobody
+	out        *outbound    // this call is the PBX's: where it goes
 }
 
 // recordWait is how long a call's record waits for the answers to the last

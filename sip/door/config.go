@@ -110,6 +110,10 @@ type Destination struct {
 	URI string `yaml:"uri"`
 	// Targets are the PBXs that serve this destination.
 	Targets []upstream.Target `yaml:"targets"`
+	// Redirects says what is done with a 3xx of the destination: pass it to the
+	// caller, or follow it, to addresses of the PBX only and to 5 at most.
+	// Default: pass.
+	Redirects string `yaml:"redirects"`
 	// Credentials answer the destination's digest challenges. Default: none, and
 	// its challenges pass to the caller.
 	Credentials Credentials `yaml:"credentials"`

@@ -354,7 +354,7 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 		why = fmt.Sprintf("%d %s", res.StatusCode, res.Reason)
 	}
 	another := l.concluded(res, err)
-	if another && c.failover(l, why) {
+	if another && c.failover(l, why) || res != nil && c.redirect(l, res) {
 		return
 	}
 	if c.ending {

@@ -187,6 +187,17 @@ func (l *leg) translateEvent(other *leg, req *sipmsg.Request) {
 	req.AppendHeader(sipmsg.NewHeader("Event", strings.Join(parts, ";")))
 }
 
+// pbxAt says whether a URI names an address of the PBX, and not of the door
+// itself or of a trunk.
+func (d *Door) pbxAt(u *sipmsg.Uri) bool {
+	a, err := netip.ParseAddr(trimBrackets(u.Host))
+	if err != nil || d.is(u) {
+		return false
+	}
+	_, trunk := d.trunkOf(a)
+	return !trunk && d.isPBX(a)
+}
+
 // inside says whether the leg's peer is the PBX.
 func (l *leg) inside() bool {
 	a, err := netip.ParseAddrPort(l.peer)

@@ -43,6 +43,9 @@ func (d Destination) check(fault func(path, format string, args ...any)) {
 	case len(d.Targets) == 0:
 		fault(".uri", "no target; allowed: a SIP URI like sip:192.0.2.10:5060;transport=udp, or targets")
 	}
+	if d.Redirects != "" && d.Redirects != redirectsPass && d.Redirects != redirectsFollow {
+		fault(".redirects", "%q is not known; allowed: pass, follow", d.Redirects)
+	}
 	seen := map[string]bool{}
 	for i, t := range d.Targets {
 		at := fmt.Sprintf(".targets[%d].", i)

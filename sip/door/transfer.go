@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -96,11 +95,7 @@ func (c *call) referTarget(by *leg, to referTo) (referTarget, error) {
 		t.target = target{uri: t.uri, transport: "UDP", hostport: h.addr.String()}
 		return t, nil
 	}
-	pbx := false
-	if a, err := netip.ParseAddr(trimBrackets(to.uri.Host)); err == nil {
-		_, trunk := c.d.trunkOf(a)
-		pbx = c.d.isPBX(a) && !trunk && !c.d.is(&to.uri)
-	}
+	pbx := c.d.pbxAt(&to.uri)
 	if by.inside() && !pbx {
 		if w, ok := c.d.wayFor(to.uri.User); ok {
 			t.dest, t.target, t.trunk = w.trunk.Name, w.target, &w.trunk
