@@ -19,21 +19,33 @@ import (
 // of its own (epoll(7)), instead of a goroutine, its stack and its buffer a
 // socket. A packet costs a share of an epoll_wait, a recvmsg and a sendto.
 type loops struct {
-	next atomic.Uint32
-	all  []*loop
-	wg   sync.WaitGroup
+	next  atomic.Uint32
+	all   []*loop
+	wg    sync.WaitGroup
+	clock int // a socket that only keeps the kernel stamping; -1 for none
 }
 
 func newLoops() sockets {
-	ls := &loops{all: make([]*loop, max(runtime.NumCPU(), 1))}
+	ls := &loops{all: make([]*loop, max(runtime.NumCPU(), 1)), clock: -1}
 	for i := range ls.all {
 		ls.all[i] = &loop{}
+	}
+	// The kernel patches its own code, all processors standing still, when the
+	// first socket of the system asks for stamps and when the last has gone: not
+	// for every call that comes alone.
+	if fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		ls.clock = fd
 	}
 	return ls
 }
 
 // close implements sockets.
 func (ls *loops) close() {
+	if ls.clock >= 0 {
+		_ = unix.Close(ls.clock)
+		ls.clock = -1
+	}
 	for _, l := range ls.all {
 		l.mu.Lock()
 		if l.running {
@@ -95,6 +107,8 @@ type polled struct {
 	fd   int
 	v6   bool
 	f    func(b []byte, src netip.AddrPort, wall int64)
+
+	errors int // in a row; of the loop's goroutine
 
 	// mu keeps the descriptor while something is received or sent: its number
 	// belongs to another socket as soon as it is closed.
@@ -244,6 +258,10 @@ func newReader() *reader {
 	return r
 }
 
+// maxErrors in a row, and a socket is read no more: it must not have its loop
+// spin.
+const maxErrors = 1000
+
 // read hands on one datagram; epoll tells of the next.
 func (p *polled) read(r *reader) {
 	r.msg.Namelen = unix.SizeofSockaddrAny
@@ -254,10 +272,15 @@ func (p *polled) read(r *reader) {
 		return
 	}
 	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&r.msg)), 0)
-	p.mu.RUnlock()
-	if errno != 0 {
-		return // nothing there after all, or an ICMP error of an earlier send
+	if errno != 0 { // nothing there after all, or an ICMP error of an earlier send
+		if p.errors++; p.errors == maxErrors {
+			_ = unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
+		}
+		p.mu.RUnlock()
+		return
 	}
+	p.errors = 0
+	p.mu.RUnlock()
 	wall, _ := stampIn(r.oob[:r.msg.Controllen])
 	p.f(r.buf[:n], r.source(), wall)
 }
