@@ -80,6 +80,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if err != nil {
 		return err
 	}
+	metrics.Mirror(d.Mirrored)
 	dialer, err := callback.NewDialer(cfg.Callback, records.Promises, counted{d, metrics}, time.Now, log)
 	if err != nil {
 		return err

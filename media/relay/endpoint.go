@@ -160,6 +160,9 @@ func (e *endpoint) receive(b []byte, src netip.AddrPort, now int64, forward func
 	}
 	if q == nil {
 		e.count.other.Add(1)
+		if isRTCP(b) { // on one port with RTP (RFC 5761)
+			e.mirror(e.addr, src, b)
+		}
 	} else {
 		e.measure(q, len(b), now)
 	}
@@ -194,9 +197,17 @@ func (e *endpoint) readRTCP(forward func(b []byte)) {
 			e.count.refusedRTCP.Add(1)
 		default:
 			e.count.rtcp.Add(1)
+			e.mirror(beside(e.addr), src, b)
 			forward(b)
 		}
 	})
+}
+
+// mirror shows RTCP to whoever wants to see it, before it is changed.
+func (e *endpoint) mirror(local, src netip.AddrPort, b []byte) {
+	if f := e.s.relay.rtcp; f != nil {
+		f(e.s.callID, local, src, b, time.Now())
+	}
 }
 
 // admitRTCP takes RTCP from where the SDP says, and from the host that the

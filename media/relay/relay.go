@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type Relay struct {
 	cname string
 	ports [2]*ports // by side; one and the same if the addresses are
 	binds [2]facing
+	rtcp  func(callID string, local, remote netip.AddrPort, data []byte, at time.Time) // see MirrorRTCP; may be nil
 
 	sockets sockets
 
@@ -68,6 +70,13 @@ func New(cfg Config, log *zap.Logger) (*Relay, error) {
 	return r, nil
 }
 
+// MirrorRTCP has f see the RTCP that peers send, as it comes and where it is
+// from. f runs on the packet loops: it must not block, and must copy what it
+// keeps. It is set before the first Open.
+func (r *Relay) MirrorRTCP(f func(callID string, local, remote netip.AddrPort, data []byte, at time.Time)) {
+	r.rtcp = f
+}
+
 // Options are what a session is opened with.
 type Options struct {
 	// TapFar copies the far side's packets to a tap too.
@@ -94,7 +103,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	if closed {
 		return nil, fmt.Errorf("opening media of call %s: %w", callID, ErrClosed)
 	}
-	s := &Session{relay: r, log: r.log.With(zap.String("call_id", callID)), start: time.Now()}
+	s := &Session{relay: r, callID: callID, log: r.log.With(zap.String("call_id", callID)), start: time.Now()}
 	s.tap = newTap(r.cfg.TapBytes, s.start)
 	near, away := CallerSide, FarSide
 	if o.Outbound {

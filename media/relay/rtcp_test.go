@@ -3,10 +3,12 @@ package relay
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/pion/rtcp"
+	"go.uber.org/zap"
 )
 
 func marshal(t testing.TB, ps ...rtcp.Packet) []byte {
@@ -131,4 +133,45 @@ func FuzzRTCP(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Whoever mirrors RTCP sees what both peers send, with the call and the
+// addresses that they know, as it came.
+func TestMirrorRTCP(t *testing.T) {
+	type seen struct {
+		callID, local, remote string
+		data                  string
+	}
+	got := make(chan seen, 4)
+	r, err := New(config(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	r.MirrorRTCP(func(callID string, local, remote netip.AddrPort, data []byte, _ time.Time) {
+		got <- seen{callID, local.String(), remote.String(), string(data)}
+	})
+	s, err := r.Open("1@call", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &call{s: s, caller: newPhone(t, "127.0.0.11"), far: newPhone(t, "127.0.0.12")}
+	s.SetRemote(CallerSide, c.caller.addr(), c.caller.rtcpAddr())
+	s.SetRemote(FarSide, c.far.addr(), c.far.rtcpAddr())
+	report := senderReport(0xA0000000, 1, 2, 3, time.Now(), "x")
+	for _, from := range []struct {
+		p    *phone
+		side Side
+	}{{c.caller, CallerSide}, {c.far, FarSide}} {
+		to := beside(c.s.Addr(from.side))
+		send(t, from.p.rtcp, report, to)
+		select {
+		case s := <-got:
+			if s != (seen{"1@call", to.String(), from.p.rtcpAddr().String(), string(report)}) {
+				t.Errorf("%s: %+v", from.side, s)
+			}
+		case <-time.After(soon):
+			t.Fatalf("%s: nothing was mirrored", from.side)
+		}
+	}
 }

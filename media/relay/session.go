@@ -17,6 +17,7 @@ import (
 // Session is the media of one call. Its methods are safe for concurrent use.
 type Session struct {
 	relay  *Relay
+	callID string
 	log    *zap.Logger
 	start  time.Time
 	tap    *Tap

@@ -17,7 +17,7 @@ const reference = "../../../configs/portero.yaml"
 
 // examples are the keys whose value in the reference is no default: what a
 // site must or would write.
-var examples = []string{"sip.listen", "sip.advertise", "sip.trunks", "sip.destinations", "sip.caller_id", "sip.outbound",
+var examples = []string{"sip.listen", "sip.advertise", "sip.trunks", "sip.destinations", "sip.caller_id", "sip.outbound", "sip.hep.target", "sip.hep.password",
 	"media.caller_address", "media.far_address", "media.caller_advertise", "media.far_advertise",
 	"lists", "allow", "relay", "rules", "callback.hours", "callback.time_zone", "store.json_lines"}
 

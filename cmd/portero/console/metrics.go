@@ -11,6 +11,7 @@ import (
 
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/hep"
 )
 
 // Metrics counts what happens at a door. Its methods, except Handler and Watch,
@@ -136,6 +137,21 @@ func (m *Metrics) Attempted(destination, target, result string) {
 // Watch adds what is asked at each scrape: the store's health and the promises.
 func (m *Metrics) Watch(health func() store.Health, counts func(context.Context) (map[store.State]int, error)) {
 	m.registry.MustRegister(&watcher{health, counts})
+}
+
+// Mirror adds the figures of the mirror to Homer.
+func (m *Metrics) Mirror(counts func() hep.Counts) {
+	for _, c := range []struct {
+		name, help string
+		value      func(hep.Counts) uint64
+	}{
+		{"portero_hep_sent_total", "Messages mirrored to Homer.", func(c hep.Counts) uint64 { return c.Sent }},
+		{"portero_hep_dropped_total", "Messages not mirrored, as the queue was full.", func(c hep.Counts) uint64 { return c.Dropped }},
+		{"portero_hep_failed_total", "Messages not mirrored, as Homer could not be reached.", func(c hep.Counts) uint64 { return c.Failed }},
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
+			func() float64 { return float64(c.value(counts())) }))
+	}
 }
 
 // watcher asks the store while Prometheus scrapes.
