@@ -65,6 +65,10 @@ const (
 	ReasonCallRate = "P522-call-rate"
 	// ReasonSourceLimit: the limit of calls or requests of one source is reached.
 	ReasonSourceLimit = "P525-source-limit"
+	// ReasonCallerLimit: the limit of new calls of one caller is reached.
+	ReasonCallerLimit = "P526-caller-limit"
+	// ReasonTrunkLimit: the limit of calls or requests of a trunk is reached.
+	ReasonTrunkLimit = "P527-trunk-limit"
 	// ReasonNoPorts: no media port is free.
 	ReasonNoPorts = "P530-no-media-ports"
 	// ReasonLoop: Max-Forwards is used up, or the call came from ourselves.
@@ -115,6 +119,8 @@ var Reasons = []Reason{
 	{ReasonTooManyCalls, "the limit of calls is reached"},
 	{ReasonCallRate, "too many calls a second"},
 	{ReasonSourceLimit, "the source's limit is reached"},
+	{ReasonCallerLimit, "the caller's limit of new calls is reached"},
+	{ReasonTrunkLimit, "the trunk's limit is reached"},
 	{ReasonNoPorts, "no media port is free"},
 	{ReasonLoop, "the request runs in a circle"},
 	{ReasonDraining, "the door is shutting down"},

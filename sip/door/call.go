@@ -17,6 +17,7 @@ import (
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/judge"
+	"github.com/portero/portero/sip/limit"
 	"github.com/portero/portero/sip/transaction"
 )
 
@@ -52,6 +53,7 @@ type call struct {
 	promisedID int64           // a promise stored in this call
 	promisedTo []string        // numbers promised a callback in this call
 	answeredAt time.Time       // the caller's leg got its 2xx
+	pending    limit.Attempt   // counted until then
 	ending     bool
 	farewell   *sipmsg.Request // the BYE or CANCEL that ends the call
 	rec        store.Record

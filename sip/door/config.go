@@ -9,6 +9,8 @@ import (
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
+	"github.com/portero/portero/sip/hep"
+	"github.com/portero/portero/sip/limit"
 	"github.com/portero/portero/sip/upstream"
 )
 
@@ -82,6 +84,10 @@ type Config struct {
 	// Outbound says which numbers the PBX may call, and by which trunk; the first
 	// rule that fits counts. Default: none, and calls of the PBX get 403.
 	Outbound []OutboundRule `yaml:"outbound"`
+	// Limits bound what sources, trunks and callers may do.
+	Limits limit.Config `yaml:"limits"`
+	// HEP mirrors all signalling, and RTCP if wanted, to a Homer. Default: off.
+	HEP hep.Config `yaml:"hep"`
 }
 
 // Trunk is a carrier.
@@ -135,6 +141,8 @@ func Defaults() Config {
 		SessionTimers: SessionTimers{Enabled: true, Expires: 30 * time.Minute, MinSE: 90 * time.Second},
 		Upstream:      upstream.Defaults(),
 		Drain:         30 * time.Second,
+		Limits:        limit.Defaults(),
+		HEP:           hep.Defaults(),
 	}
 }
 
@@ -187,6 +195,8 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(r.path, "%q is not a destination; allowed: %s", r.name, strings.Join(c.DestinationNames(), ", "))
 		}
 	}
+	c.Limits.Check(func(path, format string, args ...any) { fault("limits."+path, format, args...) })
+	c.HEP.Check(func(path, format string, args ...any) { fault("hep."+path, format, args...) })
 	if c.Strangers != "drop" && c.Strangers != "refuse" {
 		fault("strangers", "%q is not known; allowed: drop, refuse", c.Strangers)
 	}

@@ -62,6 +62,9 @@ func (d *Door) dispatch(in transaction.Incoming, tx *transaction.Server) {
 		}
 		return
 	}
+	if req.Method != sipmsg.INVITE && !req.IsAck() && d.limitedRequest(req, tx, source, in.At) {
+		return
+	}
 	switch req.Method {
 	case sipmsg.INVITE:
 		d.invite(in, tx)
@@ -251,20 +254,33 @@ func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
 	case !ok:
 		d.inviteOut(in, tx, log)
 	case replacing:
-		d.translateReplaces(in.Req, func() { d.begin(in, tx, log, func(c *call) { c.trunk = trunk }) })
+		in.Raw = bytes.Clone(in.Raw) // it goes on to another goroutine
+		d.translateReplaces(in.Req, func() { d.inviteBy(trunk, in, tx, log) })
 	default:
-		d.begin(in, tx, log, func(c *call) { c.trunk = trunk })
+		d.inviteBy(trunk, in, tx, log)
+	}
+}
+
+// inviteBy starts a call of a trunk, if the limits of its source, trunk and
+// caller allow it.
+func (d *Door) inviteBy(trunk Trunk, in transaction.Incoming, tx *transaction.Server, log *zap.Logger) {
+	attempt, over := d.limited(in, tx, trunk, log)
+	if over {
+		return
+	}
+	if !d.begin(in, tx, log, func(c *call) { c.trunk, c.pending = trunk, attempt }) {
+		attempt.Done()
 	}
 }
 
 // begin starts a call that somebody may make, if the INVITE and the door's
-// limits allow it. with tells the call what kind it is.
-func (d *Door) begin(in transaction.Incoming, tx *transaction.Server, log *zap.Logger, with func(*call)) {
+// limits allow it; false: it was refused. with tells the call what kind it is.
+func (d *Door) begin(in transaction.Incoming, tx *transaction.Server, log *zap.Logger, with func(*call)) bool {
 	req, source := in.Req, in.Flow.Remote
 	if code, reason, headers := d.admissible(req); code != 0 {
 		log.Info("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
 		d.answer(req, tx, code, reason, headers...)
-		return
+		return false
 	}
 	c := d.newCall(req.CallID().Value(), log)
 	c.source = source
@@ -277,9 +293,10 @@ func (d *Door) begin(in transaction.Incoming, tx *transaction.Server, log *zap.L
 			headers = append(headers, sipmsg.NewHeader("Retry-After", "5"))
 		}
 		d.answer(req, tx, code, reason, headers...)
-		return
+		return false
 	}
 	c.serveInvite(req, tx)
+	return true
 }
 
 // admissible checks what RFC 3261 section 8.2 asks of a UAS before it looks at
@@ -337,6 +354,7 @@ func (d *Door) forget(c *call) {
 	d.mu.Lock()
 	delete(d.calls, c.id)
 	delete(d.attempts, c.attempt)
+	c.pending.Done()
 	if d.perTrunk[c.trunk.Name]--; d.perTrunk[c.trunk.Name] <= 0 {
 		delete(d.perTrunk, c.trunk.Name)
 	}

@@ -19,7 +19,9 @@ import (
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/hep"
 	"github.com/portero/portero/sip/judge"
+	"github.com/portero/portero/sip/limit"
 	"github.com/portero/portero/sip/transaction"
 	"github.com/portero/portero/sip/transport"
 	"github.com/portero/portero/sip/upstream"
@@ -83,9 +85,11 @@ type Door struct {
 	tx     *transaction.Layer
 	timers transaction.Timers
 	parser *sipmsg.Parser
+	mirror *hep.Mirror // nil: off
 	hops   []*hop
 
 	gate     *gate
+	limits   *limit.Limiter
 	hearings *hearings
 
 	mu       sync.Mutex
@@ -163,6 +167,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		return nil, err
 	}
 	d.gate = newGate(d)
+	d.limits = limit.New(cfg.Limits)
 	d.hearings = newHearings(d)
 
 	d.parser = sipmsg.NewParser()
@@ -173,6 +178,9 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	limits := transport.DefaultLimits()
 	limits.Message = cfg.MaxMessage
 	d.net = transport.New(d.gate, limits, d.log)
+	if err := d.mirrored(); err != nil {
+		return nil, err
+	}
 	d.tx = transaction.New(d.net, d, d.timers)
 	return d, nil
 }
@@ -220,6 +228,8 @@ func (d *Door) Serve(ctx context.Context) error {
 		defer serving.Done()
 		d.upstream.Run(lctx, d)
 	}()
+	unmirror := d.mirroring()
+	defer unmirror()
 	d.serving.Store(true)
 	var err error
 	select {

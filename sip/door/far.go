@@ -339,6 +339,7 @@ func (c *call) offered(l *leg) *sdp.Description {
 // answered notes that the caller's leg got its 2xx.
 func (c *call) answered() {
 	c.answeredAt = time.Now()
+	c.pending.Done()
 	c.caller.state = legUp
 	c.caller.answered = c.answeredAt
 	c.rec.AnsweredAt = store.At(c.answeredAt)
