@@ -79,7 +79,7 @@ func TestPassHeaders(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	d := &Door{}
+	d := &Door{cfg: Config{ReliableProvisional: "off"}}
 	for in, want := range map[string]string{"": "", "100rel": "100rel", "histinfo": "", "privacy, Timer": "timer", "foo,bar": "foo, bar"} {
 		req := request(sipmsg.INVITE, "", "")
 		if in != "" {

@@ -44,7 +44,12 @@ type call struct {
 	far    *leg // where the caller is, or is being sent
 	next   *leg // where the caller is being moved to
 	old    []*leg
-	talk   *talk // a built-in dialogue has the caller
+
+	branches []*early // early dialogs, the oldest first
+	turned   *early   // the one whose dialog the caller's leg is in
+	heard    *early   // the one whose media the caller hears
+
+	talk *talk // a built-in dialogue has the caller
 
 	plan       policy.Decision // in force
 	arrived    bool            // counted by surge
@@ -369,6 +374,7 @@ func (c *call) release() {
 	for _, l := range c.legs() {
 		l.gone(0)
 	}
+	c.branches, c.turned, c.heard = nil, nil, nil
 	if c.session != nil {
 		c.session.Close()
 	}

@@ -68,6 +68,11 @@ type Config struct {
 	// a pause; more get 503 with Retry-After before anything is spent on them.
 	// Emergency calls have as much again for themselves. Default: 0, no bound.
 	MaxCallRate int `yaml:"max_call_rate"`
+	// ReliableProvisional says whether the door takes part in reliable provisional
+	// responses (100rel and PRACK, RFC 3262), on each leg for itself: pass (the
+	// default), or off, where neither side is told of them and a caller who
+	// requires them is refused with 420. Preconditions (RFC 3312) need them.
+	ReliableProvisional string `yaml:"reliable_provisional"`
 	// Drain is how long calls may go on after SIGTERM before they are ended.
 	// Default: 30s.
 	Drain time.Duration `yaml:"drain"`
@@ -143,6 +148,8 @@ func Defaults() Config {
 		Drain:         30 * time.Second,
 		Limits:        limit.Defaults(),
 		HEP:           hep.Defaults(),
+
+		ReliableProvisional: "pass",
 	}
 }
 
@@ -202,6 +209,9 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	}
 	if c.Refer != referPass && c.Refer != referHandle {
 		fault("refer", "%q is not known; allowed: pass, handle", c.Refer)
+	}
+	if c.ReliableProvisional != "pass" && c.ReliableProvisional != "off" {
+		fault("reliable_provisional", "%q is not known; allowed: pass, off", c.ReliableProvisional)
 	}
 	if c.Advertise != "" {
 		if _, _, err := splitHostPort(c.Advertise); err != nil {

@@ -198,20 +198,27 @@ func (d *Door) dialog(callID, tag string) *leg {
 	return d.dialogs[callID+"\n"+tag]
 }
 
-func (d *Door) addDialog(l *leg) {
+func (d *Door) addDialog(l *leg) { d.enter(l, l.localTag) }
+
+// enter puts a leg into the books under one of its tags.
+func (d *Door) enter(l *leg, tag string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dialogs[l.callID+"\n"+l.localTag] = l
+	d.dialogs[l.callID+"\n"+tag] = l
 }
 
-func (d *Door) dropDialog(l *leg) {
+func (d *Door) dropDialog(l *leg) { d.dropTags(l, []string{l.localTag}) }
+
+func (d *Door) dropTags(l *leg, tags []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := l.callID + "\n" + l.localTag
-	if d.dialogs[key] != nil && len(d.graves) < maxGraves {
-		d.graves[key] = time.Now()
+	for _, tag := range tags {
+		key := l.callID + "\n" + tag
+		if d.dialogs[key] != nil && len(d.graves) < maxGraves {
+			d.graves[key] = time.Now()
+		}
+		delete(d.dialogs, key)
 	}
-	delete(d.dialogs, key)
 }
 
 // maxGraves bounds the ended dialogs that are remembered, for 64*T1, so that a

@@ -152,6 +152,7 @@ func (c *call) failover(l *leg, why string) bool {
 		return false
 	}
 	c.old = append(c.old, l)
+	c.endBranches(l, why)
 	c.dropMedia(l)
 	if l == c.next {
 		c.next = next

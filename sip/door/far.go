@@ -46,17 +46,18 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 		}
 	}
 	c.tell(req)
+	l.lateOffer = c.answeredAt.IsZero() && (c.callerOffer() == nil || c.promise != nil)
 	l.askTimer(req)
+	l.offerReliable(req)
 	b := bodyOf(from)
 	switch {
 	case !c.answeredAt.IsZero():
 		v, _ := c.talking()
 		setBody(req, sdpType, l.ownOffer(v, false))
-	case c.caller.theirs != nil && c.promise == nil:
-		setBody(req, b.contentType, b.with(l.rewrite(c.caller.theirs)))
-	default:
-		l.lateOffer = true
+	case l.lateOffer:
 		setBody(req, b.contentType, b.data)
+	default:
+		setBody(req, b.contentType, b.with(l.rewrite(c.callerOffer())))
 	}
 	if !c.answeredAt.IsZero() { // it was for whoever was called first
 		req.RemoveHeader("Replaces")
@@ -163,13 +164,23 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 		if l.state != legEarly {
 			l.lives()
 		}
+		if res.StatusCode == 199 {
+			l.onEarlyEnded(res)
+			return
+		}
+		b := l.branch(res)
+		rseq, heard := l.inOrder(b, res)
+		if !heard {
+			return
+		}
 		l.state = legEarly
 		l.establish(res)
-		c.onRinging(l, res)
+		c.onRinging(l, b, res, rseq)
 	case res.IsSuccess():
 		l.out = nil
 		l.concluded(res, nil)
 		l.code = res.StatusCode
+		b := l.branch(res)
 		l.establish(res)
 		l.state = legUp
 		l.answered = time.Now()
@@ -178,7 +189,7 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 			l.sendBye()
 			return
 		}
-		c.onAnswered(l, o, res)
+		c.onAnswered(l, b, o, res)
 	case !l.unwanted && l.longer(o.req, res):
 		l.inviteAgain(o)
 	default:
@@ -198,71 +209,106 @@ func (l *leg) onInviteFailed(err error) {
 	l.c.onRefused(l, nil, err)
 }
 
-// onRinging: 180 to 199 from a destination.
-func (c *call) onRinging(l *leg, res *sipmsg.Response) {
-	if l == c.next {
-		if !c.answeredAt.IsZero() {
-			return // the caller stays where he is until the new place answers
+// onRinging: 180 to 198 from a destination, in branch b. A reliable one has an
+// RSeq (provisional.go).
+func (c *call) onRinging(l *leg, b *early, res *sipmsg.Response, rseq uint32) {
+	invite := res.CSeq().SeqNo
+	content := bodyOf(res)
+	desc, err := l.read(content)
+	if err != nil {
+		l.log.Info("early media cannot be read", zap.Error(err))
+		desc = nil
+	}
+	again := b.answered && desc != nil
+	if again { // what comes after the answer is not looked at (RFC 3261 section 13.2.1)
+		desc = l.theirs
+	}
+	if desc != nil && rseq != 0 && !again {
+		b.reliablyDescribed()
+	}
+	if l == c.next && !c.answeredAt.IsZero() { // the caller stays where he is until the new place answers
+		if desc != nil {
+			l.settleMedia(desc)
 		}
+		if rseq != 0 {
+			l.prackOwn(b, rseq, invite)
+		}
+		return
+	}
+	if l == c.next {
 		c.promote("it rings")
+		c.turn(b)
 	}
 	if l != c.far || c.ending {
 		return
 	}
-	b := bodyOf(res)
-	answer, err := l.read(b)
-	if err != nil {
-		l.log.Info("early media cannot be read", zap.Error(err))
-		answer = nil
+	if desc != nil {
+		c.listen(b, desc)
 	}
-	if answer != nil {
-		l.settleMedia(answer)
-		c.hear(l)
-		c.hushRing()
-	}
-	if c.caller.in == nil {
-		return // answered by the door already: early media is all that matters
-	}
-	if answer != nil {
-		c.retag(answer)
-	}
-	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
-	passHeaders(res, out)
-	switch {
-	case answer != nil:
-		setBody(out, b.contentType, b.with(c.caller.rewriteAnswer(answer, c.offered(l))))
-		c.agreed()
-	case b.sdp() == nil:
-		setBody(out, b.contentType, b.data)
+	if c.caller.in == nil { // answered by the door already: early media is all that matters
+		if rseq != 0 {
+			l.prackOwn(b, rseq, invite)
+		}
+		return
 	}
 	if c.rec.RingingAt.IsZero() {
 		c.rec.RingingAt = store.At(time.Now())
 	}
 	c.caller.state = legEarly
-	c.caller.respond(c.caller.in, out)
+	c.tellRinging(l, b, res, rseq, desc)
 }
 
-// retag opens another early dialog toward the caller when a different answer is
-// on its way: within one dialog the answer may not change (RFC 3261 section
-// 13.2.1), and one that came before may be of another branch.
-func (c *call) retag(answer *sdp.Description) {
-	l := c.caller
-	if l.ours == nil || l.state == legUp || sameFormats(l.ours, answer) {
-		return
+// tellRinging hands a provisional response on to the caller.
+func (c *call) tellRinging(l *leg, b *early, res *sipmsg.Response, rseq uint32, desc *sdp.Description) {
+	content := bodyOf(res)
+	reliable := c.requires100rel() || rseq != 0 && c.supports100rel()
+	if desc != nil {
+		c.retag(b, desc)
 	}
-	c.d.dropDialog(l)
-	l.localTag = token(12)
-	c.d.addDialog(l)
+	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
+	passHeaders(res, out)
+	p := &provisional{res: out, invite: res.CSeq().SeqNo, owed: rseq != 0, owedSeq: rseq}
+	switch {
+	case desc != nil && b.agreed: // he has the answer
+	case desc != nil:
+		setBody(out, content.contentType, content.with(c.caller.rewriteAnswer(desc, c.offered(l))))
+		if reliable && b.nearOffer == theirOffer {
+			b.nearOffer, b.agreed = noOffer, true
+		} else if reliable && b.awayOffer == theirOffer {
+			b.nearOffer = ourOffer
+		}
+		c.agreed()
+	case content.sdp() == nil:
+		setBody(out, content.contentType, content.data)
+	}
+	// Only then can the caller's PRACK have something for the far leg.
+	p.e2e = desc != nil || b.agreed
+	if rseq != 0 && !reliable {
+		p.owed = false
+		l.prackOwn(b, rseq, p.invite)
+	}
+	c.provisional(b, p, reliable)
 }
 
-// onAnswered: a 2xx from a destination that is wanted.
-func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
-	b := bodyOf(res)
-	answer, err := l.read(b)
+// callerOffer is what the caller's INVITE offered, nil if nothing.
+func (c *call) callerOffer() *sdp.Description {
+	if c.ringingCaller() && c.caller.unforked != nil {
+		return c.caller.unforked.theirs
+	}
+	return c.caller.theirs
+}
+
+// onAnswered: a 2xx from a destination that is wanted, in branch b.
+func (c *call) onAnswered(l *leg, b *early, o *outgoing, res *sipmsg.Response) {
+	answer, err := l.read(bodyOf(res))
+	if b.answered { // reliably, before: what the 2xx says of it is not looked at
+		answer, err = l.theirs, nil
+	}
+	late := l.lateOffer && !b.answered
 	if err == nil && answer == nil {
 		err = errors.New("it has no session description")
 	}
-	if err == nil && !l.lateOffer && !c.answeredAt.IsZero() {
+	if err == nil && !late && !c.answeredAt.IsZero() {
 		if v, ok := c.talking(); ok {
 			if a, ok := common(answer); !ok || a.audio.PT != v.audio.PT {
 				err = errors.New("it does not speak the caller's codec")
@@ -278,30 +324,54 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 	}
 	if l == c.next {
 		c.promote("it answered")
+		c.turn(b)
 	}
 	l.grantedTimer(res)
+	c.heard = b
 	l.settleMedia(answer)
 	c.hear(l)
 	c.stopTalk()
 	c.hushRing()
 	if !c.answeredAt.IsZero() { // the door answered the caller before, or moves the call
-		l.acknowledge(o, "", "", nil)
+		l.acknowledgeOwn(o, late, answer)
 		c.farAnswered(l)
 		c.joined()
 		c.unhold()
 		return
 	}
-	if !l.lateOffer {
+	if !late {
 		l.acknowledge(o, "", "", nil)
-		c.retag(answer)
+	}
+	c.whenStill(b, func() {
+		if !c.ending && c.far == l && c.ringingCaller() {
+			c.tellAnswered(l, b, o, res, answer, late)
+		}
+	})
+}
+
+// tellAnswered answers the caller as a destination has answered.
+func (c *call) tellAnswered(l *leg, b *early, o *outgoing, res *sipmsg.Response, answer *sdp.Description, late bool) {
+	content := bodyOf(res)
+	if !late {
+		c.retag(b, answer)
 	}
 	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
 	passHeaders(res, out)
-	setBody(out, b.contentType, b.with(c.caller.rewriteAnswer(answer, c.offered(l))))
+	switch {
+	case b.agreed && (b.changed || content.sdp() == nil): // he has it, and maybe a newer one
+		if content.sdp() == nil {
+			setBody(out, content.contentType, content.data)
+		}
+	case content.sdp() == nil: // it was in a reliable response that the caller did not get as one
+		setBody(out, sdpType, c.caller.rewriteAnswer(answer, c.offered(l)))
+	default:
+		setBody(out, content.contentType, content.with(c.caller.rewriteAnswer(answer, c.offered(l))))
+	}
 	in := c.caller.in
+	c.confirm(b)
 	c.answered()
-	c.caller.accept(in, out, l.lateOffer, func(ack *sipmsg.Request) {
-		if !l.lateOffer {
+	c.caller.accept(in, out, late, func(ack *sipmsg.Request) {
+		if !late {
 			return
 		}
 		// The answer to the destination's offer is in the caller's ACK.
@@ -318,12 +388,15 @@ func (c *call) onAnswered(l *leg, o *outgoing, res *sipmsg.Response) {
 		l.acknowledge(o, "", ab.contentType, ab.with(l.rewriteAnswer(theirs, answer)))
 	}, func() {
 		c.log.Warn("the caller never acknowledged the answer")
-		if l.lateOffer && l.ack == nil {
+		if late && l.ack == nil {
 			l.acknowledge(o, "", "", nil)
 		}
 		c.caller.sendBye()
 		c.end("portero", "no ACK")
 	})
+	if c.caller.theirs != nil {
+		c.caller.settleMedia(c.caller.theirs)
+	}
 	c.agreed()
 	c.farAnswered(l)
 }
@@ -333,7 +406,7 @@ func (c *call) offered(l *leg) *sdp.Description {
 	if l.lateOffer {
 		return nil
 	}
-	return c.caller.theirs
+	return c.callerOffer()
 }
 
 // answered notes that the caller's leg got its 2xx.
@@ -373,11 +446,13 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 	c.old = append(c.old, l)
 	c.far = nil
 	if c.next != nil { // a move is under way; it is the call's hope now
+		c.endBranches(l, why)
 		return
 	}
 	// A place that rules chose and that cannot be reached must not cost the
 	// call: it goes to the agents as if there were no Portero.
 	if c.out == nil && l.dest != c.agents() && (res == nil || failsOpen(res.StatusCode)) {
+		c.endBranches(l, why)
 		c.failOpen(policy.ReasonDestinationDown, fmt.Sprintf("destination %s: %s", l.dest, why))
 		return
 	}
@@ -402,6 +477,11 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 	code, reason := theirs(res)
 	out := c.caller.reply(c.caller.in, code, reason)
 	passHeaders(res, out)
+	for _, h := range res.GetHeaders("Unsupported") { // of what the door passed on, such as preconditions
+		if res.StatusCode == 420 {
+			out.AppendHeader(sipmsg.HeaderClone(h))
+		}
+	}
 	for _, h := range res.GetHeaders("Contact") { // 3xx: where else to try is the caller's business
 		out.AppendHeader(sipmsg.HeaderClone(h))
 	}

@@ -17,7 +17,7 @@ type message interface {
 }
 
 // allow is what the door itself can do in a dialog.
-const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, SUBSCRIBE, MESSAGE"
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY, SUBSCRIBE, MESSAGE"
 
 // hopByHop are the headers that belong to one leg and are made anew for the
 // other (RFC 7092 section 3.1.3). Everything else passes unharmed.
@@ -63,7 +63,13 @@ func (d *Door) unsupported(req *sipmsg.Request) []string {
 // takesPart says whether the door itself does what an extension asks, on each
 // leg for itself.
 func (d *Door) takesPart(option string) bool {
-	return option == "timer" && d.cfg.SessionTimers.Enabled
+	switch option {
+	case "timer":
+		return d.cfg.SessionTimers.Enabled
+	case "100rel", "precondition":
+		return d.reliable()
+	}
+	return false
 }
 
 // header is the first header of a name, or of its compact form.

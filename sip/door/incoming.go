@@ -20,7 +20,7 @@ type incoming struct {
 // reply makes a response in the leg's dialog.
 func (l *leg) reply(in *incoming, code int, reason string) *sipmsg.Response {
 	res := sipmsg.NewResponseFromRequest(in.req, code, reason, nil)
-	if code > 100 {
+	if code > 100 && in.req == l.invite { // any other names its dialog already
 		if to := res.To(); to != nil {
 			to.Params.Remove("tag")
 			to.Params.Add("tag", l.localTag)
@@ -82,7 +82,8 @@ func (l *leg) tooLate(in *incoming) {
 // onRequest decides what becomes of a request in the dialog.
 func (l *leg) onRequest(in *incoming) {
 	req := in.req
-	if tag, _ := req.From().Params.Get("tag"); l.remoteTag != "" && tag != l.remoteTag {
+	live := l.enterBranch(req) || req.Method == sipmsg.PRACK // our last word in an early dialog may still want its PRACK
+	if tag, _ := req.From().Params.Get("tag"); !live || l.remoteTag != "" && tag != l.remoteTag {
 		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
 		return
 	}
@@ -105,13 +106,16 @@ func (l *leg) onRequest(in *incoming) {
 		l.onBye(in)
 	case sipmsg.INVITE:
 		l.onReinvite(in)
-	case sipmsg.UPDATE:
-		l.onUpdate(in)
 	case sipmsg.CANCEL:
 		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
 	case sipmsg.PRACK:
-		// 100rel is never agreed to, so nothing waits for it.
-		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
+		l.onPrack(in)
+	case sipmsg.UPDATE:
+		if c := l.c; c.current() != nil && (l == c.caller || l == c.far) {
+			l.onEarlyUpdate(in, c.current())
+			return
+		}
+		l.onUpdate(in)
 	case sipmsg.REFER:
 		l.onRefer(in)
 	default:
@@ -122,6 +126,9 @@ func (l *leg) onRequest(in *incoming) {
 // onBye ends the call, or takes the far leg away from under a move.
 func (l *leg) onBye(in *incoming) {
 	c := l.c
+	if l.byeInBranch(in) {
+		return
+	}
 	l.respondPlain(in, 200, "OK")
 	if l.in != nil { // the peer gave up its own INVITE by BYE (RFC 3261 section 15)
 		l.respondPlain(l.in, 487, "Request Terminated")
@@ -154,7 +161,7 @@ func (l *leg) onBye(in *incoming) {
 func (l *leg) onOther(in *incoming) {
 	c := l.c
 	other := c.other(l)
-	if other == nil || other.state != legUp {
+	if !c.reachable(other) {
 		if in.req.Method == sipmsg.OPTIONS || in.req.Method == sipmsg.INFO && c.talk != nil {
 			if in.req.Method == sipmsg.INFO {
 				c.infoDigit(in.req)
@@ -175,10 +182,16 @@ func (l *leg) onOther(in *incoming) {
 	b := bodyOf(in.req)
 	l.translateEvent(other, req)
 	setBody(req, b.contentType, b.data)
+	branch := c.current()
 	other.send(req, false, func(res *sipmsg.Response) {
 		if res.StatusCode == 100 {
 			return
 		}
+		if branch != nil && branch.over {
+			l.respondPlain(in, 481, "Call/Transaction Does Not Exist")
+			return
+		}
+		c.turn(branch)
 		out := l.reply(in, res.StatusCode, res.Reason)
 		passHeaders(res, out)
 		rb := bodyOf(res)

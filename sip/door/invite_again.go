@@ -12,6 +12,8 @@ import (
 // 4028 section 7.3).
 func (l *leg) inviteAgain(o *outgoing) {
 	first := o.req
+	l.c.endBranches(l, "its INVITE is sent again")
+	l.unforked, l.turned = nil, nil
 	l.remoteTag, l.routes, l.target = "", nil, *first.Recipient.Clone()
 	l.state = legCalling
 	req := l.request(sipmsg.INVITE)

@@ -73,6 +73,8 @@ type leg struct {
 	own      *ownReinvite // our INVITE that no other leg asked for
 	updating *incoming    // the peer's UPDATE that has no final response yet
 	offering *outgoing    // our UPDATE with an offer that has no final response yet
+	unforked *dialog      // as it was before there was an early dialog; nil before that
+	turned   *early       // the branch of a far leg whose dialog the fields above are
 
 	session uint64 // o= session id
 	version uint64 // o= version
@@ -285,4 +287,7 @@ func (l *leg) gone(code int) {
 		l.c.d.deps.Surge.Agent(-1)
 	}
 	l.c.d.dropDialog(l)
+	if l == l.c.caller {
+		l.c.forgetBranches()
+	}
 }

@@ -32,6 +32,7 @@ func (c *call) letGo(l *leg) {
 	c.leaving(l)
 	c.old = append(c.old, l)
 	l.bye()
+	c.endBranches(l, "the call was moved")
 	c.dropMedia(l)
 }
 

@@ -77,6 +77,10 @@ func (c *call) answerOwn(m dialogue.Machine) {
 	res := c.caller.reply(in, 200, "OK")
 	res.AppendHeader(sipmsg.NewHeader("Allow", allow))
 	late := c.caller.theirs == nil
+	if c.requiresPrecondition() {
+		c.speechless()
+		return
+	}
 	if late {
 		setBody(res, sdpType, c.caller.ownOffer(spoken, true))
 	} else {

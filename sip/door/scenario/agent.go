@@ -18,17 +18,18 @@ type agent struct {
 	arrived chan struct{}
 	done    chan struct{}
 
-	mu      sync.Mutex
-	calls   map[string]*dialog // by the label in the script
-	ids     map[string]*dialog // by Call-ID
-	seen    map[string]bool    // messages, to know repeats
-	fresh   []*arrival         // what no step has taken yet, in order
-	repeats []*arrival
-	trying  []*arrival // 100s, which a script need not mention
-	acks    []*arrival // ACKs of non-2xx, the same
-	faults  []error    // broken rules
-	media   string     // address in the last session description that came
-	pings   int        // the status of the answer to OPTIONS of the door, or ignored; 0: the script mentions them
+	mu       sync.Mutex
+	received int                // messages
+	calls    map[string]*dialog // by the label in the script
+	ids      map[string]*dialog // by Call-ID
+	seen     map[string]bool    // messages, to know repeats
+	fresh    []*arrival         // what no step has taken yet, in order
+	repeats  []*arrival
+	trying   []*arrival // 100s, which a script need not mention
+	acks     []*arrival // ACKs of non-2xx, the same
+	faults   []error    // broken rules
+	media    string     // address in the last session description that came
+	pings    int        // the status of the answer to OPTIONS of the door, or ignored; 0: the script mentions them
 }
 
 // An arrival is a message that an agent received.
@@ -91,6 +92,8 @@ func (a *agent) receive(data []byte) error {
 	if err != nil {
 		return err
 	}
+	a.received++
+	m.number = a.received
 	if at := mediaAddress(m.body); at != "" {
 		a.media = at
 	}
@@ -112,16 +115,19 @@ func (a *agent) receiveResponse(m *message) error {
 		a.trying = append(a.trying, &arrival{m, d})
 		return nil
 	}
-	key := fmt.Sprint(m.code(), m.all("Via")[0], m.get("CSeq"), m.get("To"))
+	key := fmt.Sprint(m.code(), m.all("Via")[0], m.get("CSeq"), m.get("To"), m.get("RSeq"))
 	if m.method() == "INVITE" && m.code() >= 300 {
 		a.write(ack(d.branches[parameter(m.all("Via")[0], "branch")], m).bytes())
 	}
-	if a.seen[key] && m.code() >= 200 { // a provisional response may well come twice
+	if a.seen[key] && (m.code() >= 200 || reliable(m)) { // a provisional response may well come twice
 		a.repeats = append(a.repeats, &arrival{m, d})
 		return nil
 	}
 	a.seen[key] = true
-	if err := d.lintOrigin(m.body); err != nil {
+	if err := d.lintOrigin(m); err != nil {
+		return err
+	}
+	if err := d.lintReliable(m); err != nil {
 		return err
 	}
 	d.noteTimer(m)
@@ -161,7 +167,7 @@ func (a *agent) receiveRequest(m *message) error {
 	if err := d.lintSessionRequest(m); err != nil {
 		return err
 	}
-	if err := d.lintOrigin(m.body); err != nil {
+	if err := d.lintOrigin(m); err != nil {
 		return err
 	}
 	switch m.method() {
@@ -178,6 +184,11 @@ func (a *agent) receiveRequest(m *message) error {
 		if err := lintAnswer(d.made, m.body); err != nil {
 			return err
 		}
+	case "PRACK":
+		if err := d.lintPrack(m); err != nil {
+			return err
+		}
+		fallthrough
 	default:
 		d.branches[branch] = m
 		d.peerSeq[parameter(m.get("To"), "tag")] = m.seq()
@@ -294,6 +305,9 @@ func (a *agent) taken(m *arrival, s step) {
 	d := m.dialog
 	d.bound = true
 	a.calls[s.who.call] = d
+	if s.what.in != "" {
+		d.names[s.what.in] = m.peerTag()
+	}
 	if m.code() == 0 {
 		d.got[m.method()] = m.message
 		if m.method() != "ACK" && !s.what.again {

@@ -22,7 +22,6 @@ type dialog struct {
 	seq     int      // of the agent's last request
 	version int      // of its session description
 	last    string   // that description
-	origin  origin   // of the peer's last session description
 	timed   bool     // the session has a timer (RFC 4028)
 	made    string   // the last offer in a 2xx of the agent's
 
@@ -33,12 +32,17 @@ type dialog struct {
 	got      map[string]*message // last request that the script took, by method
 	open     []*message          // requests that it took and has not answered finally
 	answers  map[string]*message // last response by status, method and branch
+	origins  map[string]origin   // of the peer's last session description, by both tags
+	earlies  map[string]*peer    // the peer's dialogs with the agent, by the peer's tag
+	names    map[string]string   // what a script calls them
+	sentRel  []*reliably         // reliable responses of the agent
 	finals   map[string]string   // non-2xx finals sent to INVITEs by Via branch: what awaits its ACK
 }
 
 func newDialog(id string) *dialog {
 	return &dialog{id: id, contacts: map[string]string{}, peerSeq: map[string]int{}, sent: map[string]*message{}, branches: map[string]*message{},
-		got: map[string]*message{}, answers: map[string]*message{}, finals: map[string]string{}}
+		got: map[string]*message{}, answers: map[string]*message{}, finals: map[string]string{},
+		origins: map[string]origin{}, earlies: map[string]*peer{}, names: map[string]string{}}
 }
 
 // ownTag is the agent's tag in a branch.
@@ -72,6 +76,7 @@ func (d *dialog) learn(m *message) {
 		}
 		return
 	}
+	d.learnEarly(m)
 	if tag != "" && tag != d.peerTag && (d.peerTag == "" || m.code() >= 200) {
 		d.peerTag = tag
 		d.routes = slices.Clone(m.all("Record-Route"))
@@ -124,9 +129,16 @@ func (b *builder) request(d *dialog, fork string, w what) *message {
 		d.uac, d.tag = true, b.unique("t")
 		d.self, d.peer = fmt.Sprintf("<sip:%s@%s>", b.name, b.addr.Addr()), "<"+uri+">"
 	}
-	to := d.peer
+	to, routes := d.peer, d.routes
 	if d.established() {
 		to += ";tag=" + d.peerTag
+	}
+	p := d.dialogOf(w)
+	if p != nil {
+		to, routes = d.peer+";tag="+p.tag, p.routes
+		if w.uri == "" {
+			uri = p.target
+		}
 	}
 	switch invite := d.sent["INVITE"]; {
 	case w.method == "ACK" && invite != nil:
@@ -141,14 +153,17 @@ func (b *builder) request(d *dialog, fork string, w what) *message {
 	m := &message{start: w.method + " " + uri + " SIP/2.0"}
 	m.add("Via", b.via())
 	m.add("Max-Forwards", "70")
-	for _, r := range d.routes {
+	for _, r := range routes {
 		m.add("Route", r)
 	}
 	m.add("From", d.self+";tag="+d.ownTag(fork))
 	m.add("To", to)
 	m.add("Call-ID", d.id)
 	m.add("CSeq", fmt.Sprintf("%d %s", seq, w.method))
-	if w.method != "ACK" && w.method != "BYE" && w.method != "CANCEL" && w.method != "MESSAGE" && w.method != "INFO" {
+	if w.method == "PRACK" && p != nil && p.last != nil {
+		m.add("RAck", fmt.Sprintf("%s %s", p.last.get("RSeq"), p.last.get("CSeq")))
+	}
+	if w.method != "PRACK" && w.method != "ACK" && w.method != "BYE" && w.method != "CANCEL" && w.method != "MESSAGE" && w.method != "INFO" {
 		m.add("Contact", b.contact(fork))
 	}
 	return b.finish(d, fork, w, m)
@@ -216,6 +231,10 @@ func (b *builder) response(d *dialog, fork string, w what) (*message, error) {
 	if w.code > 100 && w.code < 300 && slices.Contains([]string{"INVITE", "UPDATE", "SUBSCRIBE", "REFER"}, method) {
 		m.add("Contact", b.contact(fork))
 	}
+	if w.rel {
+		m.add("Require", "100rel")
+		m.add("RSeq", fmt.Sprint(d.nextRSeq(d.ownTag(fork))))
+	}
 	return b.finish(d, fork, w, m), nil
 }
 
@@ -265,6 +284,9 @@ func (d *dialog) noteSent(m *message, fork string) {
 			d.branches[parameter(v[0], "branch")] = m
 		}
 		d.sent[method] = m
+		if method == "PRACK" {
+			d.notePrack(m)
+		}
 		d.id = m.get("Call-ID")
 		if !d.established() && d.uac {
 			d.self, d.peer = untagged(m.get("From")), untagged(m.get("To"))
@@ -278,6 +300,9 @@ func (d *dialog) noteSent(m *message, fork string) {
 			}
 		}
 		return
+	}
+	if reliable(m) {
+		d.sentRel = append(d.sentRel, &reliably{message: m})
 	}
 	d.answers[answerKey(m.code(), method, fork)] = m
 	d.answers[answerKey(m.code(), "", fork)] = m

@@ -100,7 +100,7 @@ func (d *dialog) lintInDialog(m *message) error {
 		return nil // another try of an out-of-dialog request
 	case !d.mine(own):
 		return fmt.Errorf("the To tag is %q, this side's is %q (section 12.2.1.1)", own, d.tag)
-	case d.peerTag != "" && from != d.peerTag:
+	case d.peerTag != "" && from != d.peerTag && d.earlies[from] == nil:
 		return fmt.Errorf("the From tag is %q, the peer's was %q (section 12.2.1.1)", from, d.peerTag)
 	}
 	if c := d.contacts[own]; c != "" && m.uri() != c {

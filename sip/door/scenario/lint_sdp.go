@@ -10,12 +10,14 @@ import (
 // What follows are the rules of offer and answer (RFC 3264) for every session
 // description that a door sends.
 
+// described says whether a body is a session description.
 func described(body string) bool { return strings.HasPrefix(body, "v=0") }
 
 // lintOrigin checks the o= line against that of the description before: the
 // same session, the same version for the same description, else the next
 // (RFC 3264 section 8).
-func (d *dialog) lintOrigin(body string) error {
+func (d *dialog) lintOrigin(m *message) error {
+	body := m.body
 	if !described(body) {
 		return nil
 	}
@@ -28,8 +30,16 @@ func (d *dialog) lintOrigin(body string) error {
 		return fmt.Errorf("the version of o=%s is no number (RFC 8866 section 5.2)", strings.Join(o, " "))
 	}
 	rest := strings.Replace(body, "o="+line(body, "o="), "", 1)
-	last := d.origin
-	d.origin.id, d.origin.version, d.origin.rest = o[1], version, rest
+	own := parameter(m.get("From"), "tag")
+	if m.code() == 0 {
+		own = parameter(m.get("To"), "tag")
+	}
+	key := own + " " + m.peerTag()
+	last, ok := d.origins[key]
+	if !ok { // a branch begins with what the INVITE said
+		last = d.origins[" "+m.peerTag()]
+	}
+	d.origins[key] = origin{o[1], version, rest}
 	switch {
 	case last.rest == "":
 	case o[1] != last.id:

@@ -29,6 +29,14 @@ func (a *agent) match(m *arrival, s step) error {
 	if tag := parameter(m.get("To"), "tag"); s.who.fork != "" && m.code() == 0 && tag != m.dialog.ownTag(s.who.fork) {
 		return fmt.Errorf("got %s to the branch with tag %s, not %s", got, tag, m.dialog.ownTag(s.who.fork))
 	}
+	switch rel := reliable(m.message); {
+	case w.rel && !rel:
+		return fmt.Errorf("got %s, which is not reliable", got)
+	case w.noRel && rel:
+		return fmt.Errorf("got %s, which is reliable", got)
+	case w.in != "" && !m.dialog.named(w.in, m.peerTag()):
+		return fmt.Errorf("got %s in another early dialog than %s (tag %s)", got, w.in, m.peerTag())
+	}
 	for _, f := range w.fields {
 		if err := f.check(m.message); err != nil {
 			return err

@@ -13,6 +13,7 @@ type message struct {
 	start   string
 	headers []header
 	body    string
+	number  int // of those an agent received
 }
 
 type header struct{ name, value string }

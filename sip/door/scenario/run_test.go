@@ -124,6 +124,8 @@ func TestAgents(t *testing.T) {
 func TestAgentsFindFaults(t *testing.T) {
 	invite := "caller -> INVITE sdp\npbx <- INVITE sdp\n"
 	answered := call[:strings.Index(call, "caller -> INFO")]
+	rel := "caller -> INVITE sdp\n Supported: 100rel\npbx <- INVITE sdp\n"
+	pracked := "pbx -> 180 rel\ncaller <- 180 rel\ncaller -> PRACK\npbx <- PRACK\npbx -> 200 PRACK\ncaller <- 200 PRACK\n"
 	for name, tc := range map[string]struct {
 		text   string
 		change func(string) string
@@ -162,6 +164,18 @@ func TestAgentsFindFaults(t *testing.T) {
 		"an unknown agent":      {"bob -> INVITE", unchanged, "there is no agent bob"},
 		"the record":            {"caller -> OPTIONS\npbx <- OPTIONS\nrecord outcome = busy", unchanged, "the record says answered"},
 		"no such record":        {"caller -> OPTIONS\npbx <- OPTIONS\nrecord far[1].code = 1", unchanged, "the record has 1 items at /far/1"},
+		"RSeq alone":            {rel + "pbx -> 183 rel\ncaller <- 183", swap("Require: 100rel\r\n", ""), "go together"},
+		"100rel unasked":        {invite + "pbx -> 183 rel\ncaller <- 183", unchanged, "the INVITE does not know 100rel"},
+		"100rel required":       {"caller -> INVITE\n Require: 100rel\npbx <- INVITE\npbx -> 183\ncaller <- 183", unchanged, "the 183 is not reliable"},
+		"two RSeq at once":      {rel + "pbx -> 180 rel\npbx -> 181 rel\ncaller <- 180\ncaller <- 181", unchanged, "a reliable response while RSeq 701 waits"},
+		"a gap in RSeq":         {rel + pracked + "pbx -> 181 rel\n RSeq: 703\ncaller <- 181", unchanged, "the RSeq is 703 after 701"},
+		"RSeq too high":         {rel + "pbx -> 180 rel\n RSeq: 2147483648\ncaller <- 180", unchanged, "above 2^31-1"},
+		"a 2xx before PRACK":    {rel + "pbx -> 183 rel sdp\npbx -> 200\ncaller <- 183\ncaller <- 200", unchanged, "a 2xx while a reliable response"},
+		"another RAck":          {rel + pracked, swap("RAck: 701", "RAck: 702"), `acknowledges (RFC 3262 section 7.2)`},
+		"two PRACKs":            {rel + pracked + "caller -> PRACK\npbx <- PRACK", unchanged, "a second PRACK for RSeq 701"},
+		"not reliable":          {rel + "pbx -> 180\ncaller <- 180 rel", unchanged, "which is not reliable"},
+		"reliable":              {rel + "pbx -> 180 rel\ncaller <- 180 norel", unchanged, "which is reliable"},
+		"another early dialog":  {invite + "pbx~a -> 180\npbx~b -> 180\ncaller <- 180 in a\ncaller <- 180 in a", unchanged, "in another early dialog than a"},
 		"neither":               {"caller -> OPTIONS\neither\npbx <- INVITE\nor\npbx <- BYE\nend", unchanged, "nor any other way: got OPTIONS"},
 		"one of two":            {"caller -> OPTIONS\nunordered\npbx <- OPTIONS\ncaller <- 200\nend", unchanged, "f:4: caller <- 200: nothing came"},
 	} {

@@ -61,7 +61,10 @@ type what struct {
 	reason string
 	sdp    *description
 	noSDP  bool
-	again  bool // the same message once more
+	again  bool   // the same message once more
+	rel    bool   // a response with 100rel (RFC 3262)
+	noRel  bool   // one without
+	in     string // the early dialog, by the script's name for it
 	fields []field
 	body   []string
 }
@@ -330,6 +333,13 @@ func (s *step) message(words []string) error {
 			w.again = true
 		case word == "nosdp":
 			w.noSDP = true
+		case word == "rel" && w.code > 100:
+			w.rel = true
+		case word == "norel" && w.code > 100 && s.verb == expect:
+			w.noRel = true
+		case word == "in" && i+1 < len(words):
+			i++
+			w.in = words[i]
 		case word == "sdp":
 			w.sdp = &description{}
 		case strings.HasPrefix(word, "sdp("):
@@ -352,7 +362,7 @@ func (s *step) message(words []string) error {
 		case w.code == 0 && w.uri == "" && strings.Contains(word, ":"):
 			w.uri = word
 		default:
-			return fmt.Errorf("%q is not understood here; allowed: again, sdp, sdp(…), nosdp, within DURATION, \"reason\", a Request-URI after a method, a method after a status", word)
+			return fmt.Errorf("%q is not understood here; allowed: again, rel, norel, in NAME, sdp, sdp(…), nosdp, within DURATION, \"reason\", a Request-URI after a method, a method after a status", word)
 		}
 	}
 	return nil
