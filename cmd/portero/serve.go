@@ -46,6 +46,8 @@ func (s serveCmd) Run(p printer) error {
 
 // serve wires the rooms of one door and runs them until ctx ends.
 func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger) (err error) {
+	room := reserve()
+	defer runtime.KeepAlive(room)
 	bench, err := newBench(cfg)
 	if err != nil {
 		return err

@@ -252,15 +252,17 @@ func loadOnce(o options, p peer, rate, run int) (result, error) {
 }
 
 type heldResult struct {
-	perCall float64 // KiB
+	perCall float64 // KiB that each call added
+	total   float64 // MiB of the peer with all of them
 	failed  int
 }
 
-// hold sets calls up, and reads the peer's memory while all are up.
+// hold sets calls up, and reads the peer's memory while all are up. Twice as many
+// have come and gone before: what a peer then keeps for the next ones is not what
+// a call costs.
 func hold(o options, p peer, run int) (heldResult, error) {
 	const rate = 100
-	// What a peer makes once, it makes for the first calls.
-	if _, err := place(order{peer: p.addr, caller: o.caller, answerer: o.answerer, run: run + 5000, rate: rate, calls: rate}); err != nil {
+	if _, err := place(order{peer: p.addr, caller: o.caller, answerer: o.answerer, run: run + 5000, rate: 2 * rate, calls: 2 * o.held}); err != nil {
 		return heldResult{}, err
 	}
 	time.Sleep(settle)
@@ -284,5 +286,5 @@ func hold(o options, p peer, run int) (heldResult, error) {
 	if up == 0 {
 		return heldResult{}, fmt.Errorf("the calls were never all up: %v", l.failures())
 	}
-	return heldResult{perCall: float64(up-before) / float64(o.held), failed: l.result().Failed}, nil
+	return heldResult{perCall: float64(up-before) / float64(o.held), total: float64(up) / 1024, failed: l.result().Failed}, nil
 }

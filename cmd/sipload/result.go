@@ -148,7 +148,7 @@ func printPeers(w io.Writer, o options, peers []peer, held map[string]heldResult
 	}
 	heads := []string{"peer", "CPU ms/call from the first load to the last, pauses included"}
 	if o.held > 0 {
-		heads = append(heads, fmt.Sprintf("KiB (Pss) a call of %d held", o.held), "failed of these")
+		heads = append(heads, fmt.Sprintf("KiB (Pss) that each of %d held calls added", o.held), "MiB (Pss) with all of them", "failed of these")
 	}
 	fmt.Fprintf(w, "\n| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
 	for _, p := range peers {
@@ -158,7 +158,7 @@ func printPeers(w io.Writer, o options, peers []peer, held map[string]heldResult
 		}
 		fmt.Fprintf(w, "| %s | %.3f |", p.name, cpu)
 		if h, ok := held[p.name]; ok {
-			fmt.Fprintf(w, " %.1f | %d |", h.perCall, h.failed)
+			fmt.Fprintf(w, " %.1f | %.0f | %d |", h.perCall, h.total, h.failed)
 		}
 		fmt.Fprintln(w)
 	}

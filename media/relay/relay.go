@@ -103,7 +103,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	if closed {
 		return nil, fmt.Errorf("opening media of call %s: %w", callID, ErrClosed)
 	}
-	s := &Session{relay: r, callID: callID, log: r.log.With(zap.String("call_id", callID)), start: time.Now()}
+	s := &Session{relay: r, callID: callID, log: r.log.WithLazy(zap.String("call_id", callID)), start: time.Now()}
 	s.tap = newTap(r.cfg.TapBytes, s.start)
 	near, away := CallerSide, FarSide
 	if o.Outbound {

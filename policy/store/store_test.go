@@ -288,6 +288,22 @@ func TestBrokenStoreLosesRecordsNotCalls(t *testing.T) {
 	}
 }
 
+// A queue that is shorter than what comes while records wait for each other
+// loses none: it is for a disk that fails.
+func TestShortQueueLosesNothing(t *testing.T) {
+	c := config(t)
+	c.Queue = 16
+	s := open(t, c)
+	for i := range 200 {
+		s.Put(full(i))
+		waitFor(t, func() bool { return len(s.queue) == 0 })
+	}
+	waitFor(t, func() bool { return s.Health().Written == 200 })
+	if h := s.Health(); h.Dropped != 0 || !h.OK {
+		t.Errorf("health is %+v", h)
+	}
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	c := config(t)
 	c.Queue = 16

@@ -11,7 +11,7 @@ import (
 
 const (
 	batch      = 256              // records in one transaction
-	gather     = time.Second / 10 // how long a record waits for others: each transaction costs an fsync
+	gather     = time.Second / 2  // how long a record waits for others: each transaction costs an fsync, and the pages of four indexes
 	retryAfter = time.Second      // pause after the disk refused
 	writeTime  = 10 * time.Second // a transaction that takes longer is given up and tried again
 	sweepEvery = time.Hour        // the retention's look
@@ -48,7 +48,7 @@ func (w *writer) run() {
 			w.take(r)
 			switch {
 			case w.broken: // the retry takes it
-			case len(w.pending) >= batch:
+			case len(w.pending) >= min(batch, w.s.cfg.Queue):
 				due = nil
 				w.flush()
 			case due == nil:
@@ -96,7 +96,7 @@ func (w *writer) take(r Record) {
 		r = <-w.s.queue
 	}
 	w.s.ill.line(w.lines.write(text))
-	for len(w.pending) > w.s.cfg.Queue {
+	for w.broken && len(w.pending) > w.s.cfg.Queue {
 		w.s.ill.drop(fmt.Errorf("%d records wait for SQLite already", w.s.cfg.Queue), w.pending[0].CallID)
 		w.pending = w.pending[1:]
 	}

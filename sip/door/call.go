@@ -85,9 +85,9 @@ func token(n int) string {
 	return string(b)
 }
 
-func (d *Door) newCall(callID string, log *zap.Logger) *call {
+func (d *Door) newCall(callID string, logged ...zap.Field) *call {
 	c := &call{d: d, id: token(16), box: newMailbox(), over: make(chan struct{}), bench: d.bench.Load()}
-	c.log = log.With(zap.String("portero_id", c.id))
+	c.log = d.log.With(append(logged, zap.String("call_id", callID), zap.String("portero_id", c.id))...)
 	c.mode = c.bench.Mode
 	c.rec = store.Record{CallID: callID, ID: c.id, Mode: c.mode}
 	return c

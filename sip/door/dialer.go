@@ -40,7 +40,7 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 		return callback.Result{Outcome: callback.NotDialed, Detail: "the caller is still on the line, being promised it"}
 	}
 	callID := token(20) + "@portero"
-	c := d.newCall(callID, d.log.With(zap.String("call_id", callID), zap.Int64("promise", p.ID)))
+	c := d.newCall(callID, zap.Int64("promise", p.ID))
 	dest := p.Destination
 	if dest == "" {
 		dest = c.agents()

@@ -253,7 +253,7 @@ func attempt(req *sipmsg.Request) string {
 
 // invite starts a call, or says why not.
 func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
-	log := d.log.With(zap.String("call_id", in.Req.CallID().Value()))
+	log := d.log.WithLazy(zap.String("call_id", in.Req.CallID().Value()))
 	trunk, ok := d.trunkOf(in.Flow.Remote.Addr())
 	switch replacing := in.Req.GetHeader("Replaces") != nil; {
 	case !ok && replacing:
@@ -289,7 +289,7 @@ func (d *Door) begin(in transaction.Incoming, tx *transaction.Server, log *zap.L
 		d.answer(req, tx, code, reason, headers...)
 		return false
 	}
-	c := d.newCall(req.CallID().Value(), log)
+	c := d.newCall(req.CallID().Value())
 	c.source = source
 	with(c)
 	c.in = received{raw: bytes.Clone(in.Raw), at: in.At, local: in.Flow.Local}

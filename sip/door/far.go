@@ -75,7 +75,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 		func(res *sipmsg.Response) { l.onInviteResponse(res) },
 		func(err error) { l.onInviteFailed(err) })
 	l.out.within(l.patience())
-	l.log.Info("INVITE sent", zap.String("destination", l.dest), zap.String("uri", req.Recipient.String()), zap.String("to", l.peer))
+	c.log.Info("INVITE sent", zap.String("far_call_id", l.callID), zap.String("destination", l.dest), zap.String("uri", req.Recipient.String()), zap.String("to", l.peer))
 	return l, nil
 }
 
@@ -83,7 +83,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 func (c *call) newFar(dest string, t target) *leg {
 	l := &leg{c: c, role: "far", dest: dest, transport: t.transport, peer: t.hostport,
 		callID: token(20) + "@portero", localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
-	l.log = c.log.With(zap.String("far_call_id", l.callID))
+	l.log = c.log.WithLazy(zap.String("far_call_id", l.callID))
 	l.hop = c.d.hopFor(t.transport, t.hostport)
 	l.auth = c.d.cfg.Destinations[dest].Credentials.client()
 	l.local, l.remote = c.caller.remote, c.caller.local

@@ -133,7 +133,7 @@ func (l *leg) onBye(in *incoming) {
 	if l.in != nil { // the peer gave up its own INVITE by BYE (RFC 3261 section 15)
 		l.respondPlain(l.in, 487, "Request Terminated")
 	}
-	l.log.Info("BYE received", zap.String("leg", l.role))
+	l.log.Debug("BYE received", zap.String("leg", l.role))
 	l.gone(0)
 	switch {
 	case c.xfer != nil && l == c.xfer.by:

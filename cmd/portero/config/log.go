@@ -1,14 +1,18 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
 // Log is the log: key. Log lines go to standard error, one each, with the
-// call-id of the call they are about; nothing is logged per packet.
+// call-id of the call they are about; nothing is logged per packet. A line may wait
+// 0.2 s for others, a warning or an error never does.
 type Log struct {
 	// Level is the least important kind of line that is written: debug, info,
 	// warn or error. Default info. Use debug only while looking for a fault.
@@ -38,17 +42,42 @@ func (l Log) Logger() (*zap.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log.level: %w", err)
 	}
-	c := zap.NewProductionConfig()
-	c.Level = zap.NewAtomicLevelAt(level)
-	c.Encoding = l.Format
-	c.DisableCaller = true
-	c.DisableStacktrace = true
-	c.Sampling = nil // lines are per call, never per packet: none may be lost
-	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	c.EncoderConfig.TimeKey = "time"
-	c.EncoderConfig.EncodeDuration = zapcore.StringDurationEncoder
+	e := zap.NewProductionEncoderConfig()
+	e.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	e.TimeKey = "time"
+	e.EncodeDuration = zapcore.StringDurationEncoder
+	encoder := zapcore.NewJSONEncoder(e)
 	if l.Format == "console" {
-		c.EncoderConfig = zap.NewDevelopmentEncoderConfig()
+		encoder = zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
 	}
-	return c.Build()
+	// Lines are per call, never per packet: none is left out by sampling.
+	out := &zapcore.BufferedWriteSyncer{WS: zapcore.Lock(os.Stderr), FlushInterval: lineWait}
+	return zap.New(atOnce{zapcore.NewCore(encoder, out, level)}, zap.ErrorOutput(zapcore.Lock(os.Stderr))), nil
+}
+
+// lineWait is how long a line may wait for others: a write for each would cost
+// a busy door more than the lines themselves.
+const lineWait = 200 * time.Millisecond
+
+// atOnce writes warnings and errors without delay, and what waits before them.
+type atOnce struct{ zapcore.Core }
+
+// With implements zapcore.Core.
+func (a atOnce) With(f []zapcore.Field) zapcore.Core { return atOnce{a.Core.With(f)} }
+
+// Check implements zapcore.Core.
+func (a atOnce) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if a.Enabled(e.Level) {
+		return ce.AddCore(e, a)
+	}
+	return ce
+}
+
+// Write implements zapcore.Core.
+func (a atOnce) Write(e zapcore.Entry, f []zapcore.Field) error {
+	err := a.Core.Write(e, f)
+	if e.Level >= zapcore.WarnLevel {
+		err = errors.Join(err, a.Sync())
+	}
+	return err
 }
