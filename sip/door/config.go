@@ -82,6 +82,10 @@ type Config struct {
 	// CallbackVia names the destination through which callbacks are dialled.
 	// Default: agents.
 	CallbackVia string `yaml:"callback_via"`
+	// FlowSecret signs the routes to phones that register through the door; doors
+	// that share a PBX and its phones share it. Default: none, and the machine's
+	// id serves.
+	FlowSecret Secret `yaml:"flow_secret"`
 	// Refer says who carries out a transfer (REFER): pass leaves it to the other
 	// side; handle has the door do it itself, to targets that the configuration
 	// names, when the other side cannot. Default: pass.

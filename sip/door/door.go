@@ -79,7 +79,8 @@ type Door struct {
 	trunks   []trunk
 	pbx      []netip.Prefix
 	upstream *upstream.Pool
-	ways     []way // out, for calls of the PBX
+	flowSign []byte // signs flow tokens
+	ways     []way  // out, for calls of the PBX
 
 	net    *transport.Layer
 	tx     *transaction.Layer
@@ -166,6 +167,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	if d.ways, err = cfg.ways(); err != nil {
 		return nil, err
 	}
+	d.flowSign = cfg.flowKey()
 	d.gate = newGate(d)
 	d.limits = limit.New(cfg.Limits)
 	d.hearings = newHearings(d)

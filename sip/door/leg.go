@@ -88,6 +88,7 @@ type leg struct {
 	ended    time.Time
 	code     int
 
+	pinned    bool           // the peer is reached where it was last seen and nowhere else (flow.go)
 	allows    []string       // methods in the peer's last Allow; none: it said nothing
 	referrals []referral     // REFERs that went this way
 	decided   func(code int) // told the final response to the INVITE that the leg came with
@@ -176,6 +177,9 @@ func (l *leg) address(req *sipmsg.Request, transport, hostport string) {
 // NAT and keeps the door from sending to places a Contact makes up.
 func (l *leg) nextHop() (transport, hostport string) {
 	if l.transport != "UDP" && l.uas && l.c.d.connected(l.transport, l.peer) {
+		return l.transport, l.peer
+	}
+	if l.pinned {
 		return l.transport, l.peer
 	}
 	u := &l.target

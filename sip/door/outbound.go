@@ -118,6 +118,10 @@ type outbound struct {
 // inviteOut starts a call of the PBX: by the trunk that a rule names for the
 // number, whatever host its Request-URI or Route shows, and else nowhere.
 func (d *Door) inviteOut(in transaction.Incoming, tx *transaction.Server, log *zap.Logger) {
+	if token, ok := d.flowRouted(in.Req); ok {
+		d.inviteFlow(in, tx, log, token)
+		return
+	}
 	number := dialled(in.Req)
 	w, ok := d.wayFor(number)
 	if !ok {
@@ -155,7 +159,7 @@ func (c *call) arriveOut() {
 	l := c.newFar(c.out.name, c.out.target)
 	l.auth = c.trunk.Credentials.client()
 	if c.out.contact {
-		l.target = *req.Recipient.Clone()
+		l.target, l.pinned = *req.Recipient.Clone(), true
 	}
 	if c.far, err = c.place(l, func(req *sipmsg.Request) {
 		if !c.trunk.TrustIdentity {

@@ -49,8 +49,12 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 420, "Bad Extension", sipmsg.NewHeader("Unsupported", strings.Join(o, ", ")))
 		return
 	}
-	transport, hostport, ok := d.proxyTarget(req, source)
-	if !ok {
+	transport, hostport, code := d.proxyTarget(req, source)
+	if code == 430 { // RFC 5626 section 5.3.1
+		d.answer(req, tx, code, "Flow Failed")
+		return
+	}
+	if code != 0 {
 		log.Info("a request is not relayed: its target is neither a trunk nor a PBX",
 			zap.String("target", req.Recipient.String()), zap.Stringer("source", source))
 		d.answer(req, tx, 403, "Forbidden")
@@ -107,30 +111,45 @@ func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
 	return false
 }
 
-// proxyTarget says where a request goes (RFC 3261 sections 16.4 to 16.6).
-func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transport, hostport string, ok bool) {
+// proxyTarget says where a request goes (RFC 3261 sections 16.4 to 16.6), or the
+// status that it is answered. What a trunk sends goes to the PBX and nowhere
+// else, whatever its routes and its Request-URI say.
+func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transport, hostport string, code int) {
+	_, fromTrunk := d.trunkOf(source.Addr())
+	token, routed := d.flowRouted(req)
 	if d.routedHere(req) {
 		req.RemoveHeader("Route")
 	}
+	if routed && !fromTrunk {
+		f, code := d.alongFlow(token)
+		return f.transport, f.addr.String(), code
+	}
+	to := func(u *sipmsg.Uri) (string, string, int) {
+		transport, hostport, ok := d.reachable(u)
+		if !ok || fromTrunk && !d.pbxAt(u) {
+			return "", "", 403
+		}
+		return transport, hostport, 0
+	}
 	if r := req.Route(); r != nil {
-		return d.reachable(&r.Address)
+		return to(&r.Address)
 	}
 	if tag, has := req.To().Params.Get("tag"); has && tag != "" { // in a dialog the Request-URI is the peer's Contact
-		if transport, hostport, ok = d.reachable(&req.Recipient); ok {
-			return transport, hostport, ok
+		if transport, hostport, code = to(&req.Recipient); code == 0 {
+			return transport, hostport, code
 		}
 	}
-	if _, fromTrunk := d.trunkOf(source.Addr()); fromTrunk {
+	if fromTrunk {
 		at, err := d.proxied(d.cfg.Proxy, callIDOf(req))
 		if err != nil {
-			return "", "", false
+			return "", "", 403
 		}
 		if d.is(&req.Recipient) { // we are responsible for it: the PBX is its place (section 16.5)
 			req.Recipient.Host, req.Recipient.Port = at.URI.Host, at.URI.Port
 		}
-		return at.Address.Transport, at.Address.AddrPort.String(), true
+		return at.Address.Transport, at.Address.AddrPort.String(), 0
 	}
-	return d.reachable(&req.Recipient)
+	return to(&req.Recipient)
 }
 
 // reachable resolves a URI to an address that the configuration names.
@@ -167,10 +186,10 @@ func (d *Door) forwarded(req *sipmsg.Request, transport, hostport string) *sipms
 	switch req.Method { // these open dialogs whose later requests must come this way too
 	case sipmsg.SUBSCRIBE, sipmsg.NOTIFY, sipmsg.REFER:
 		if tag, ok := req.To().Params.Get("tag"); !ok || tag == "" {
-			rr := &sipmsg.RecordRouteHeader{Address: h.contact("", transport)}
-			rr.Address.UriParams.Add("lr", "")
-			out.PrependHeader(rr)
+			out.PrependHeader(&sipmsg.RecordRouteHeader{Address: d.ownRoute(h, req, transport, hostport)})
 		}
+	case sipmsg.REGISTER:
+		addPath(out, d.ownRoute(h, req, transport, hostport))
 	}
 	hops := uint64(70)
 	if mf := req.MaxForwards(); mf != nil {

@@ -8,13 +8,14 @@ import (
 
 // wordForm are the words in header values that stand for what only the run of a
 // scenario shows.
-var wordForm = regexp.MustCompile(`\$(replaces|replaced|cseq)\(([a-z]+)(?:/([a-z0-9]+))?(?:,([A-Z]+))?\)`)
+var wordForm = regexp.MustCompile(`\$(replaces|replaced|cseq|path)\(([a-z]+)(?:/([a-z0-9]+))?(?:,([A-Z]+))?\)`)
 
 // filled is a step with such words replaced:
 //
 //	$replaces(AGENT)       the agent's dialog as it writes it into Replaces: to-tag is the door's
 //	$replaced(AGENT)       the same as the agent gets it: to-tag is its own
 //	$cseq(AGENT,METHOD)    the number of the last request of that method that the agent took
+//	$path(AGENT)           the Path of the last REGISTER that the agent took
 //
 // In a Refer-To they are escaped.
 func (r *runner) filled(s step) (step, error) {
@@ -55,9 +56,15 @@ func (r *runner) word(m []string) (string, error) {
 	case "replaced":
 		return d.id + ";to-tag=" + d.tag + ";from-tag=" + d.peerTag, nil
 	}
+	if m[1] == "path" {
+		m[4] = "REGISTER"
+	}
 	req := d.got[m[4]]
 	if req == nil {
 		return "", fmt.Errorf("it took no %s in this call", m[4])
+	}
+	if m[1] == "path" {
+		return req.get("Path"), nil
 	}
 	return fmt.Sprint(req.seq()), nil
 }

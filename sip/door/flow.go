@@ -1,0 +1,167 @@
+package door
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/portero/portero/sip/transaction"
+)
+
+// flow is the way to a phone that registers through the door: the address that
+// its REGISTER came from. Its token is the user part of the door's URI in Path
+// (RFC 3327) and Record-Route, so that what the PBX sends to that URI goes to
+// the phone, behind whatever NAT it is (RFC 5626 section 5.2). The door keeps no
+// table of phones: the token says it all, and is signed, so that nobody can make
+// the door send elsewhere.
+type flow struct {
+	transport string // UDP or TCP
+	addr      netip.AddrPort
+}
+
+// tokenMAC is how many bytes of the signature a token has.
+const tokenMAC = 12
+
+// flowKey signs tokens. Registrations outlive the process, so the key must too:
+// without a secret of its own it comes of the machine's id, which is not told to
+// the network (machine-id(5)).
+func (c Config) flowKey() []byte {
+	secret := []byte(c.FlowSecret)
+	if len(secret) == 0 {
+		secret, _ = os.ReadFile("/etc/machine-id")
+	}
+	if len(secret) == 0 {
+		secret = make([]byte, 32)
+		_, _ = rand.Read(secret)
+	}
+	m := hmac.New(sha256.New, secret)
+	m.Write([]byte("portero flow tokens"))
+	return m.Sum(nil)
+}
+
+func (d *Door) token(f flow) string {
+	b := []byte{transportCode(f.transport)}
+	b = append(b, f.addr.Addr().Unmap().AsSlice()...)
+	b = binary.BigEndian.AppendUint16(b, f.addr.Port())
+	return base64.RawURLEncoding.EncodeToString(append(b, d.signature(b)...))
+}
+
+func (d *Door) signature(b []byte) []byte {
+	m := hmac.New(sha256.New, d.flowSign)
+	m.Write(b)
+	return m.Sum(nil)[:tokenMAC]
+}
+
+// flowOf reads a token of the door's own. The address must still be a trunk's.
+func (d *Door) flowOf(token string) (flow, Trunk, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(b) != 1+4+2+tokenMAC && len(b) != 1+16+2+tokenMAC {
+		return flow{}, Trunk{}, false
+	}
+	body, mac := b[:len(b)-tokenMAC], b[len(b)-tokenMAC:]
+	a, ok := netip.AddrFromSlice(body[1 : len(body)-2])
+	if !ok || !hmac.Equal(mac, d.signature(body)) || int(body[0]) >= len(transports) {
+		return flow{}, Trunk{}, false
+	}
+	f := flow{transports[body[0]], netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[len(body)-2:]))}
+	t, ok := d.trunkOf(a)
+	return f, t, ok
+}
+
+func transportCode(transport string) byte {
+	return byte(max(0, slices.Index(transports, transport)))
+}
+
+// alive says whether a flow can be used: a connection that the phone made cannot
+// be made by anybody else (RFC 5626 section 5.3.1).
+func (d *Door) alive(f flow) bool {
+	return f.transport == "UDP" || d.net.Connected(f.transport, f.addr)
+}
+
+// flowRouted says whether a request's first Route is the door's own with a user
+// part: a flow token, or what somebody takes for one.
+func (d *Door) flowRouted(req *sipmsg.Request) (token string, ok bool) {
+	r := req.Route()
+	if r == nil || r.Address.User == "" || !d.is(&r.Address) {
+		return "", false
+	}
+	return r.Address.User, true
+}
+
+// inviteFlow starts a call of the PBX to a phone that has registered through the
+// door: along the route that its registration left at the PBX.
+func (d *Door) inviteFlow(in transaction.Incoming, tx *transaction.Server, log *zap.Logger, token string) {
+	f, trunk, ok := d.flowOf(token)
+	switch {
+	case !ok:
+		log.Info("a call of the PBX has a route that the door has never made", zap.Stringer("source", in.Flow.Remote))
+		d.answer(in.Req, tx, 403, "Forbidden")
+		return
+	case !d.alive(f):
+		d.answer(in.Req, tx, 430, "Flow Failed")
+		return
+	}
+	d.begin(in, tx, log, func(c *call) {
+		c.trunk = trunk
+		c.out = &outbound{name: trunk.Name, contact: true,
+			target: target{uri: in.Req.Recipient, transport: f.transport, hostport: f.addr.String()}}
+	})
+}
+
+// alongFlow is where a request of the PBX goes that is routed to the door with a
+// token; code is what it is answered instead.
+func (d *Door) alongFlow(token string) (f flow, code int) {
+	f, _, ok := d.flowOf(token)
+	switch {
+	case !ok:
+		return f, 403
+	case !d.alive(f):
+		return f, 430
+	}
+	return f, 0
+}
+
+// ownRoute is the door's URI for Path and Record-Route: that of the socket
+// toward the next hop, with the token of the phone's flow, whichever side it is on.
+func (d *Door) ownRoute(h *hop, req *sipmsg.Request, transport, hostport string) sipmsg.Uri {
+	f := flow{transport: req.Transport()}
+	f.addr, _ = netip.ParseAddrPort(req.Source())
+	if _, outside := d.trunkOf(f.addr.Addr()); !outside {
+		f.transport = transport
+		f.addr, _ = netip.ParseAddrPort(hostport)
+	}
+	user := ""
+	if _, outside := d.trunkOf(f.addr.Addr()); outside && slices.Contains(transports, f.transport) {
+		user = d.token(f)
+	}
+	u := h.contact(user, transport)
+	u.UriParams.Add("lr", "")
+	return u
+}
+
+// addPath has the registrar send requests for a phone this way (RFC 3327
+// section 5.2). A registrar takes a Path only of who says that it knows what
+// that is; the door does, and the phone need not.
+func addPath(out *sipmsg.Request, route sipmsg.Uri) {
+	before := out.GetHeaders("Path")
+	for out.RemoveHeader("Path") {
+	}
+	out.AppendHeader(sipmsg.NewHeader("Path", "<"+route.String()+">"))
+	for _, h := range before {
+		out.AppendHeader(h)
+	}
+	if supported := options(out, "Supported"); !slices.Contains(supported, "path") {
+		for out.RemoveHeader("Supported") {
+		}
+		out.AppendHeader(sipmsg.NewHeader("Supported", strings.Join(append(supported, "path"), ", ")))
+	}
+}
