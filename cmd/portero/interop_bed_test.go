@@ -46,6 +46,7 @@ sip:
     answerer: {uri: "sip:` + answererAddr + `"}
     queue: {uri: "sip:agents@` + pbxAddr + `"}
   drain: 20s
+  session_timers: {expires: 90s}
 media:
   caller_address: ` + doorHost + `
   far_address: ` + doorHost + `

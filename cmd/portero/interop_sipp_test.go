@@ -38,6 +38,7 @@ var sippCases = []sippCase{
 	{uac: "uac-late-offer", uas: "uas-late-offer", service: "900"},
 	{uac: "uac-hold", uas: "uas-hold", service: "900"},
 	{uac: "uac-held", uas: "uas-holds", service: "900"},
+	{uac: "uac-t38", uas: "uas-t38", service: "900"},
 	{uac: "uac-info", uas: "uas-info", service: "900"},
 	{uac: "uac-auth", uas: "uas-auth", service: "900", uasFlags: []string{"-m", "2"}},
 	{uac: "uac-headers", uas: "uas-headers", service: "900"},
@@ -72,7 +73,24 @@ var sippCases = []sippCase{
 
 func testSIPp(t *testing.T, b *bed) {
 	b.open(t)
+	// Meanwhile a call is held with Asterisk beyond the 60 s after which the door
+	// would end it if its session refreshes (after 45 s) did not suit Asterisk.
+	held := startSIPp(t, t.TempDir(), "uac-on-hold", callerHost+":5064", doorAddr, "-m", "1", "-s", "600", "-key", "caller", "+34600000002",
+		"-d", "70000", "-timeout", "100s")
 	for _, c := range sippCases {
+		t.Run(c.String(), func(t *testing.T) { c.run(t) })
+	}
+	held.wait(t)
+}
+
+// testTimers keeps session timers (RFC 4028) that are short enough to wait for.
+func testTimers(t *testing.T, b *bed) {
+	b.openWith(t, strings.Replace(interopConfig, "expires: 90s", "expires: 6s, min_se: 2s", 1))
+	for _, c := range []sippCase{
+		{uac: "uac-timer-refreshes", uas: "uas-timer-refreshed", service: "900"},
+		{uac: "uac-timer-refreshed", uas: "uas-timer-refreshes", service: "900"},
+		{uac: "uac-far-bye", uas: "uas-timer-dies", service: "900"},
+	} {
 		t.Run(c.String(), func(t *testing.T) { c.run(t) })
 	}
 }

@@ -19,6 +19,7 @@ func TestInterop(t *testing.T) {
 		test func(*testing.T, *bed)
 	}{
 		{"SIPp", testSIPp},
+		{"session timers", testTimers},
 		{"refused", testRefused},
 		{"calls", testCalls},
 		{"callback", testCallback},

@@ -20,7 +20,8 @@ type SessionTimers struct {
 	Expires time.Duration `yaml:"expires"`
 	// MinSE is the shortest interval the door agrees to, whole seconds; a shorter
 	// one is answered 422. RFC 4028 section 5 wants 90s at least: less is for
-	// test beds. Default: 90s.
+	// test beds, and not with Asterisk 16, which answers nothing at all to who
+	// asks for less. Default: 90s.
 	MinSE time.Duration `yaml:"min_se"`
 }
 
