@@ -24,6 +24,9 @@ const (
 	Reject       Action = "reject"     // a final response, no answer
 )
 
+// Refusals are the profiles of a reject (sip/refusal).
+var Refusals = []string{"603", "603+", "607", "608"}
+
 // Mode says whether decisions are acted on.
 type Mode string
 
@@ -37,9 +40,10 @@ const (
 type Decision struct {
 	At          time.Time `json:"at"`
 	Stage       Stage     `json:"stage"`
-	Rule        string    `json:"rule"`             // the rule's name in the configuration, or a built-in's
-	Action      Action    `json:"action"`           //
-	Destination string    `json:"destination"`      // named in the configuration; empty for callback, screen, reject
-	Reason      string    `json:"reason"`           // stable reason code, see reasons.go
-	Status      int       `json:"status,omitempty"` // SIP status of a reject
+	Rule        string    `json:"rule"`              // the rule's name in the configuration, or a built-in's
+	Action      Action    `json:"action"`            //
+	Destination string    `json:"destination"`       // named in the configuration; empty for callback, screen, reject
+	Reason      string    `json:"reason"`            // stable reason code, see reasons.go
+	Status      int       `json:"status,omitempty"`  // SIP status of a reject; 0 before it is known
+	Refusal     string    `json:"refusal,omitempty"` // profile of a reject, one of Refusals; empty with a status of its own, or for the configured one
 }

@@ -22,6 +22,17 @@ type Facts struct {
 	Relay       bool   `expr:"relay"`        // a relay service, by list
 	Allowed     bool   `expr:"allowed"`      // the caller is on an allow list
 
+	Signed       bool     `expr:"signed"`        // the INVITE has an Identity header (RFC 8224), whatever it is worth
+	Verstat      string   `expr:"verstat"`       // passed, failed, none by Portero's own verification, else by a trusted trunk; "" is not known
+	Attestation  string   `expr:"attestation"`   // A, B, C of a signature that passed, else by a trusted trunk; "" is not known
+	OrigID       string   `expr:"origid"`        // origid of a signature that passed (RFC 8588)
+	IdentityCode int      `expr:"identity_code"` // why a verification failed: 403, 428, 436, 437, 438 (RFC 8224); 0 did not
+	Diverted     bool     `expr:"diverted"`      // signed diversions (RFC 8946) lead to the number called
+	RichName     string   `expr:"rich_name"`     // the caller's name, signed (RFC 9795)
+	CallReason   string   `expr:"call_reason"`   // why the caller calls: signed (crn), else by a trusted trunk (RFC 9796)
+	CallInfo     []string `expr:"call_info"`     // purposes of the Call-Info headers, in lower case: icon, info, card, jcard
+	Capabilities []string `expr:"capabilities"`  // RFC 3840 feature tags of the caller's Contact, in lower case, with = and their value if they have one
+
 	Automata  bool   `expr:"automata"`   // the caller's Contact declares RFC 3840 automata
 	Actor     string `expr:"actor"`      // RFC 3840 actor: principal, attendant, msg-taker, information
 	Stack     string `expr:"stack"`      // SIP stack by fingerprint

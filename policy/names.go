@@ -11,6 +11,8 @@ type EvidenceName struct {
 // start; a test in sip/judge holds the table against the observers' source.
 var EvidenceNames = []EvidenceName{
 	{"campaign.same_speech", "other calls had the same speech"},
+	{"identity.failed", "the caller's number is signed, and the signature does not hold (RFC 8224)"},
+	{"identity.passed", "the caller's number is signed and not spoofed (RFC 8224); it says no more"},
 	{"keys.human", "keys were pressed at uneven times, as people do"},
 	{"keys.regular", "keys were pressed as evenly as by a timer"},
 	{"line.digital_silence", "the line is exactly silent between the words"},

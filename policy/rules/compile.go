@@ -26,9 +26,14 @@ type rule struct {
 }
 
 var (
-	stages     = []policy.Stage{policy.Arrival, policy.Listening, policy.Dialogue}
-	actions    = []policy.Action{policy.ToAgents, policy.ToAutomation, policy.ToCallback, policy.ToScreen, policy.Reject}
-	classes    = []string{string(policy.Human), string(policy.Assistant), string(policy.Recording), string(policy.Unknown)}
+	stages  = []policy.Stage{policy.Arrival, policy.Listening, policy.Dialogue}
+	actions = []policy.Action{policy.ToAgents, policy.ToAutomation, policy.ToCallback, policy.ToScreen, policy.Reject}
+	classes = []string{string(policy.Human), string(policy.Assistant), string(policy.Recording), string(policy.Unknown)}
+	// verstats and attestations may also be "", not known.
+	verstats     = []string{"passed", "failed", "none", ""}
+	attestations = []string{"A", "B", "C", ""}
+	// codes are RFC 8224's for a verification that failed.
+	codes      = []int{0, 403, 428, 436, 437, 438}
 	stageNames = []string{string(policy.Arrival), string(policy.Listening), string(policy.Dialogue)}
 	evidence   = func() (out []string) {
 		for _, e := range policy.EvidenceNames {
@@ -36,17 +41,14 @@ var (
 		}
 		return out
 	}()
-	// statuses of a reject. 608 is missing since it needs a signed jwscard
-	// (RFC 8688 section 3.4), 5xx since they invite another try.
+	// statuses of a reject. 608 is missing since it is more than a status (see
+	// Rule.Refusal), 5xx since they invite another try.
 	statuses = []int{403, 404, 410, 433, 480, 484, 486, 600, 603, 604, 607}
 
 	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 )
 
 const formSays = "allowed are letters, digits, dash, underscore and dot, at most 64"
-
-// defaultStatus of a reject: 603 Decline (RFC 3261 section 21.6.2).
-const defaultStatus = 603
 
 // Names of the built-in passes, as they stand in Decision.Rule.
 const (
@@ -129,7 +131,7 @@ func rulePath(i int, key string) string { return fmt.Sprintf("rules[%d].%s", i, 
 func (s *Set) compileRule(i int, r Rule, fault func(path, format string, args ...any)) *rule {
 	at := func(key string) string { return rulePath(i, key) }
 	c := &rule{stages: map[policy.Stage]bool{}}
-	c.decision = policy.Decision{Rule: r.Name, Action: r.Action, Destination: r.Destination, Reason: r.Reason, Status: r.Status}
+	c.decision = policy.Decision{Rule: r.Name, Action: r.Action, Destination: r.Destination, Reason: r.Reason, Status: r.Status, Refusal: r.Refusal}
 
 	switch {
 	case r.Name == "":
@@ -186,10 +188,17 @@ func (c *rule) checkAction(r Rule, at func(string) string, agents string, fault 
 	switch {
 	case r.Action != policy.Reject && r.Status != 0:
 		fault(at("status"), "only action reject has a status; remove it")
-	case r.Action == policy.Reject && r.Status == 0:
-		c.decision.Status = defaultStatus
-	case r.Action == policy.Reject && !slices.Contains(statuses, r.Status):
+	case r.Action == policy.Reject && r.Status != 0 && !slices.Contains(statuses, r.Status):
 		fault(at("status"), "%d is not allowed; allowed are: %s", r.Status, strings.Trim(fmt.Sprint(statuses), "[]"))
+	}
+	switch {
+	case r.Refusal == "":
+	case r.Action != policy.Reject:
+		fault(at("refusal"), "only action reject has a refusal; remove it")
+	case r.Status != 0:
+		fault(at("refusal"), "a rule has a status or a refusal, not both; remove one")
+	case !slices.Contains(policy.Refusals, r.Refusal):
+		fault(at("refusal"), "%q is no refusal; allowed are: %s", r.Refusal, strings.Join(policy.Refusals, ", "))
 	}
 }
 
@@ -295,6 +304,13 @@ func (v *visitor) compare(fact, literal ast.Node) {
 		allowed = classes
 	case "stage":
 		allowed = stageNames
+	case "verstat":
+		allowed = verstats
+	case "attestation":
+		allowed = attestations
+	case "identity_code":
+		v.code(literal)
+		return
 	default:
 		return
 	}
@@ -305,6 +321,19 @@ func (v *visitor) compare(fact, literal ast.Node) {
 	for _, item := range items {
 		if s, ok := item.(*ast.StringNode); ok && !slices.Contains(allowed, s.Value) {
 			v.fault(s, "%s is never %q; it is one of: %s", id.Value, s.Value, strings.Join(allowed, ", "))
+		}
+	}
+}
+
+// code finds failure codes that there are not.
+func (v *visitor) code(literal ast.Node) {
+	items := []ast.Node{literal}
+	if array, ok := literal.(*ast.ArrayNode); ok {
+		items = array.Nodes
+	}
+	for _, item := range items {
+		if n, ok := item.(*ast.IntegerNode); ok && !slices.Contains(codes, n.Value) {
+			v.fault(n, "identity_code is never %d; it is one of: %s", n.Value, strings.Trim(fmt.Sprint(codes), "[]"))
 		}
 	}
 }

@@ -51,8 +51,12 @@ type Rule struct {
 	// own. Default: P200- and the rule's name.
 	Reason string `yaml:"reason"`
 	// Status is the SIP status of a reject: 403, 404, 410, 433, 480, 484, 486,
-	// 600, 603, 604 or 607. Default: 603. Only with reject.
+	// 600, 603, 604 or 607. Default: that of the refusal. Only with reject.
 	Status int `yaml:"status"`
+	// Refusal is the profile of a reject, which says more than a status: "603",
+	// "603+" (ATIS-1000099), "607" (RFC 8197) or "608" (RFC 8688). Default: that
+	// of sip.refusal.profile. Only with reject, and not with a status.
+	Refusal string `yaml:"refusal"`
 }
 
 // Defaults is the policy of an empty configuration: everybody to the agents.

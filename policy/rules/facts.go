@@ -26,6 +26,16 @@ type env struct {
 	Emergency     bool      `expr:"emergency"`
 	Relay         bool      `expr:"relay"`
 	Allowed       bool      `expr:"allowed"`
+	Signed        bool      `expr:"signed"`
+	Verstat       string    `expr:"verstat"`
+	Attestation   string    `expr:"attestation"`
+	OrigID        string    `expr:"origid"`
+	IdentityCode  int       `expr:"identity_code"`
+	Diverted      bool      `expr:"diverted"`
+	RichName      string    `expr:"rich_name"`
+	CallReason    string    `expr:"call_reason"`
+	CallInfo      []string  `expr:"call_info"`
+	Capabilities  []string  `expr:"capabilities"`
 	Automata      bool      `expr:"automata"`
 	Actor         string    `expr:"actor"`
 	Stack         string    `expr:"stack"`
@@ -87,6 +97,9 @@ func (e *env) load(f *policy.Facts, ev []policy.Evidence) {
 	e.From, e.FromHost, e.DisplayName, e.Anonymous = f.From, f.FromHost, f.DisplayName, f.Anonymous
 	e.To, e.Trunk = f.To, f.Trunk
 	e.Emergency, e.Relay, e.Allowed = f.Emergency, f.Relay, f.Allowed
+	e.Signed, e.Verstat, e.Attestation, e.OrigID = f.Signed, f.Verstat, f.Attestation, f.OrigID
+	e.IdentityCode, e.Diverted, e.RichName = f.IdentityCode, f.Diverted, f.RichName
+	e.CallReason, e.CallInfo, e.Capabilities = f.CallReason, f.CallInfo, f.Capabilities
 	e.Automata, e.Actor = f.Automata, f.Actor
 	e.Stack, e.UserAgent, e.PrintID = f.Stack, f.UserAgent, f.PrintID
 	e.HeardSeconds, e.SpeechSeconds = f.HeardSeconds, f.SpeechSeconds

@@ -69,7 +69,7 @@ func TestDecide(t *testing.T) {
 		{"other stage", f(func(f *policy.Facts) { f.From, f.Surge, f.Stage = "+447911123456", 3, policy.Listening }), nil, "default agents agents P300-no-rule 0"},
 		{"first match wins", f(func(f *policy.Facts) { f.Automata, f.AgentsFree = true, 0 }), nil, "declared automation bots P200-declared 0"},
 		{"a voice alone is never rejected", f(func(f *policy.Facts) { f.Class, f.PMachine, f.Stage = policy.Recording, 0.99, policy.Listening }), voice, "message callback  P200-message 0"},
-		{"a voice and a dead line", f(func(f *policy.Facts) { f.Class, f.PMachine, f.Stage = policy.Assistant, 0.99, policy.Listening }), both, "synthetic reject  P200-synthetic 603"},
+		{"a voice and a dead line", f(func(f *policy.Facts) { f.Class, f.PMachine, f.Stage = policy.Assistant, 0.99, policy.Listening }), both, "synthetic reject  P200-synthetic 0"},
 		{"evidence by name", f(func(f *policy.Facts) { f.Stage = policy.Listening }), campaign, "message callback  P200-message 0"},
 		{"screen", f(func(f *policy.Facts) { f.AgentsFree = 0 }), nil, "busy screen  P200-busy 0"},
 		{"never screened twice", f(func(f *policy.Facts) { f.AgentsFree, f.Stage, f.Digits = 0, policy.Dialogue, "1" }), nil, "default agents agents P310-screened-undecided 0"},
@@ -130,9 +130,17 @@ func TestCompileReportsEveryMistake(t *testing.T) {
 		{"the clock", when(`now() > now`), []string{"rules[0].when: "}},
 		{"unknown list", when(`in_list("vpi")`), []string{`there is no list "vpi"; the lists are: vip (line 1, column 9`}},
 		{"computed list", when(`in_list(from)`), []string{"in_list takes a name in quotes"}},
-		{"unknown evidence", when(`has("voise.synthetic")`), []string{`no evidence is named "voise.synthetic"; is it voice.synthetic? the names are: campaign.same_speech, keys.human`}},
+		{"unknown evidence", when(`has("voise.synthetic")`), []string{`no evidence is named "voise.synthetic"; is it voice.synthetic? the names are: campaign.same_speech, identity.failed`}},
 		{"unknown class", when(`class == "robot"`), []string{`class is never "robot"; it is one of: human, assistant, recording, unknown (line 1, column 10`}},
 		{"unknown class in a list", when(`class in ["human", "bot"]`), []string{`class is never "bot"`}},
+		{"unknown verstat", when(`verstat == "valid"`), []string{`verstat is never "valid"; it is one of: passed, failed, none`}},
+		{"unknown attestation", when(`attestation in ["A", "D"]`), []string{`attestation is never "D"`}},
+		{"unknown failure code", when(`identity_code == 404`), []string{`identity_code is never 404; it is one of: 0 403 428`}},
+		{"capabilities are a list", when(`capabilities == "audio"`), []string{"mismatched types"}},
+		{"identity", when(`verstat == "passed" && attestation in ["A", ""] && !diverted && "text" in capabilities && identity_code != 438`), nil},
+		{"refusal without reject", with(func(r *Rule) { r.Refusal = "608" }), []string{"only action reject has a refusal"}},
+		{"refusal and status", with(func(r *Rule) { r.Action, r.Refusal, r.Status = policy.Reject, "608", 603 }), []string{"rules[0].refusal: a rule has a status or a refusal"}},
+		{"unknown refusal", with(func(r *Rule) { r.Action, r.Refusal = policy.Reject, "609" }), []string{`rules[0].refusal: "609" is no refusal; allowed are: 603, 603+, 607, 608`}},
 		{"unknown stage", when(`"ring" == stage`), []string{`stage is never "ring"`}},
 		{"no name", with(func(r *Rule) { r.Name = "" }), []string{"rules[0].name: the rule has no name"}},
 		{"bad name", with(func(r *Rule) { r.Name = "a b" }), []string{`rules[0].name: "a b" is no name`}},
@@ -229,6 +237,8 @@ func TestFactsAreComplete(t *testing.T) {
 			field.SetInt(int64(i + 1))
 		case reflect.Float64:
 			field.SetFloat(float64(i) + 0.5)
+		case reflect.Slice:
+			field.Set(reflect.ValueOf([]string{fmt.Sprint("text", i)}))
 		default:
 			field.Set(reflect.ValueOf(noon))
 		}

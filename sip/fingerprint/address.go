@@ -1,6 +1,9 @@
 package fingerprint
 
-import "bytes"
+import (
+	"bytes"
+	"iter"
+)
 
 // Address is a name-addr or addr-spec (RFC 3261 section 25.1) taken apart
 // without being checked.
@@ -77,6 +80,19 @@ func Param(params []byte, name string) (value []byte, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+// Params walks over parameters ";a=b;c" in their order; values lose their quotes.
+func Params(params []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for len(params) > 0 {
+			var n, v []byte
+			n, v, params = nextParam(params)
+			if len(n) > 0 && !yield(n, bytes.Trim(v, `"`)) {
+				return
+			}
+		}
+	}
 }
 
 // nextParam takes the first parameter off, quotes left in place.

@@ -34,8 +34,18 @@ type Caller struct {
 	// Verstat is passed, failed or none as a trusted trunk gives it in the
 	// verstat parameter (TS 24.229 section 7.2A.20), else empty.
 	Verstat string
-	// Signed is true if an Identity header (RFC 8224) is there; not verified.
+	// Signed is true if an Identity header (RFC 8224) is there; what it is worth
+	// stir says.
 	Signed bool
+	// Capabilities are the feature tags of the Contact (RFC 3840 section 9), in
+	// lower case, with = and the value if there is one. Anybody declares them.
+	Capabilities []string
+	// CallInfo are the purposes of the Call-Info headers, in lower case; info if
+	// one has none (RFC 3261 section 20.9).
+	CallInfo []string
+	// CallReason is why the caller calls, as a trusted trunk says in Call-Info
+	// (RFC 9796 section 7).
+	CallReason string
 }
 
 // Of reads the identity from a request as received. trusted says that the
@@ -68,6 +78,12 @@ func Of(raw []byte, trusted bool) Caller {
 			c.Emergency = c.Emergency || strings.EqualFold(string(h.Value), "psap-callback")
 		case h.Is("Identity"):
 			c.Signed = true
+		case h.Is("Contact"):
+			if c.Capabilities == nil {
+				c.Capabilities = capabilities(fingerprint.ParseAddress(h.Value).Params)
+			}
+		case h.Is("Call-Info"):
+			c.callInfo(h.Value, trusted)
 		case h.Is("Attestation-Info"), h.Is("P-Attestation-Indicator"):
 			if trusted && len(h.Value) == 1 {
 				switch a := h.Value[0] &^ 0x20; a {

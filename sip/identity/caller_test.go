@@ -3,6 +3,8 @@ package identity
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestOf(t *testing.T) {
@@ -39,11 +41,17 @@ func TestOf(t *testing.T) {
 			"From: <sip:+1202@h>;tag=1\nP-Asserted-Identity: <sip:+1202@h;user=phone;verstat=TN-Validation-Failed-A>", true,
 			Caller{User: "+1202", Host: "h", Asserted: true, Verstat: "failed"}},
 		{"tel in From", "sip:1@pbx", "From: <tel:7042;phone-context=+34>;tag=1", false, Caller{User: "7042"}},
+		{"capabilities", "sip:1@pbx", "From: <sip:5@h>;tag=1\nContact: <sip:5@h>;audio;Automata;actor=\"attendant\";+sip.instance=\"<urn:x>\";expires=60;+g.3gpp.icsi-ref=\"urn\"", false,
+			Caller{User: "5", Host: "h", Capabilities: []string{"audio", "automata", "actor=attendant", "+g.3gpp.icsi-ref=urn"}}},
+		{"Call-Info", "sip:1@pbx", "From: <sip:5@h>;tag=1\nCall-Info: <https://a/i,j>;purpose=Icon, <https://a>;call-reason=\"Your delivery\";purpose=jcard\nCall-Info: <https://b>", true,
+			Caller{User: "5", Host: "h", CallInfo: []string{"icon", "jcard", "info"}, CallReason: "Your delivery"}},
+		{"Call-Info of anybody", "sip:1@pbx", "From: <sip:5@h>;tag=1\nCall-Info: <https://a>;call-reason=\"Your delivery\";purpose=jcard", false,
+			Caller{User: "5", Host: "h", CallInfo: []string{"jcard"}}},
 		{"control characters", "sip:1@pbx", "From: \"a\x1b[2J\x80b\" <sip:%0d%0aX@h>;tag=1", false, Caller{User: "X", Host: "h", DisplayName: "a[2Jb"}},
 	} {
 		raw := "INVITE " + c.uri + " SIP/2.0\r\n" + strings.ReplaceAll(c.headers, "\n", "\r\n") + "\r\n\r\n"
-		if got := Of([]byte(raw), c.trusted); got != c.want {
-			t.Errorf("%s:\n got %+v\nwant %+v", c.name, got, c.want)
+		if diff := cmp.Diff(c.want, Of([]byte(raw), c.trusted)); diff != "" {
+			t.Errorf("%s: -want +got\n%s", c.name, diff)
 		}
 	}
 }
@@ -68,6 +76,7 @@ func TestNumber(t *testing.T) {
 func FuzzOf(f *testing.F) {
 	f.Add([]byte("INVITE urn:service:sos SIP/2.0\r\nFrom: \"a\\\"\" <sip:%2B1;verstat=x@h>;tag=1\r\nPrivacy: id\r\n\r\n"), true)
 	f.Add([]byte("INVITE sip:a SIP/2.0\r\nP-Asserted-Identity: <tel:+1>,\"\r\nf: <\r\nResource-Priority: ,.\r\n\r\n"), true)
+	f.Add([]byte("INVITE sip:a SIP/2.0\r\nCall-Info: <a>;purpose=icon,<b\r\nm: <sip:a>;audio;+a=\"\r\n\r\n"), true)
 	f.Fuzz(func(t *testing.T, raw []byte, trusted bool) {
 		c := Of(raw, trusted)
 		if len(c.User) > 128 || len(c.Host) > 128 || len(c.DisplayName) > 128 {

@@ -14,6 +14,7 @@ import (
 	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/sip/fingerprint"
 	"github.com/portero/portero/sip/identity"
+	"github.com/portero/portero/sip/identity/stir"
 )
 
 // Bench is what calls are judged by. Its fields are set once, before the first
@@ -57,6 +58,7 @@ type Arrival struct {
 	Trunk         string         // name of the trunk it came by
 	TrustIdentity bool           // the trunk may assert identities
 	Load          policy.Load    // what the call meets; zero: not known
+	Identity      *stir.Result   // what its Identity headers are worth; nil: they were not verified
 }
 
 // Open opens a call and returns the decision of stage arrival. With an error
@@ -74,6 +76,9 @@ func (b *Bench) Open(a Arrival) (*Call, policy.Decision, error) {
 	c := newCall(b, a)
 	c.print = fingerprint.Of(a.Raw)
 	c.signalling = c.print.Evidence()
+	if a.Identity != nil {
+		c.signalling = append(c.signalling, a.Identity.Evidence()...)
+	}
 	c.describe(a, target)
 	c.evaluate(a.At)
 	d := b.Rules.Decide(c.facts, c.verdict.Evidence)
@@ -106,8 +111,35 @@ func (c *Call) describe(a Arrival, target []byte) {
 	f := &c.facts
 	f.From, f.FromHost, f.DisplayName, f.Anonymous = who.User, who.Host, who.DisplayName, who.Anonymous
 	f.To, f.Trunk, f.Emergency = string(called), a.Trunk, who.Emergency
+	f.Signed, f.Verstat, f.Attestation = who.Signed, who.Verstat, who.Attestation
+	f.CallReason, f.CallInfo, f.Capabilities = who.CallReason, who.CallInfo, who.Capabilities
+	verified(f, a.Identity)
 	f.Automata, f.Actor = c.print.Automata, c.print.Actor
 	f.Stack, f.UserAgent, f.PrintID = c.print.Stack, c.print.UserAgent, c.print.ID
 	a.Load.Put(f)
 	c.bench.Rules.Fill(f)
+}
+
+// verified puts what was found out about the signatures before what the trunk
+// says. Where nothing was, the trunk's word stands.
+func verified(f *policy.Facts, r *stir.Result) {
+	if r == nil {
+		return
+	}
+	f.IdentityCode = r.Code
+	if r.Verstat != stir.None || f.Verstat == "" {
+		f.Verstat = string(r.Verstat)
+	}
+	switch r.Verstat {
+	case stir.Passed:
+		f.Attestation, f.OrigID, f.Diverted = r.Attest, r.OrigID, len(r.Diverted) > 0
+	case stir.Failed:
+		f.Attestation = ""
+	}
+	if r.Rich != nil {
+		f.RichName = r.Rich.Name
+		if r.Rich.Reason != "" {
+			f.CallReason = r.Rich.Reason
+		}
+	}
 }
