@@ -21,6 +21,7 @@ import (
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
 	"github.com/portero/portero/sip/door"
+	"github.com/portero/portero/sip/identity/verifier"
 )
 
 type serveCmd struct {
@@ -68,10 +69,16 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	}
 	cores := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * cores)) // see Deps.Analysts
+	identities, err := verifier.New(cfg.Door.Identity)
+	if err != nil {
+		return err
+	}
+	defer identities.Close()
 	metrics := console.NewMetrics()
+	metrics.WatchIdentity(identities.Counts)
 	metrics.Watch(records.Health, records.Counts)
 	deps := door.Deps{Log: log, Analysts: cores, Bench: bench, Relay: media, Prompts: prompts, Surge: surge.New(cfg.Surge),
-		Records: records.Put, Metrics: metrics,
+		Records: records.Put, Metrics: metrics, Verifier: identities,
 		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {
 		if deps.Queue, err = callback.NewQueue(cfg.Callback, records.Promises); err != nil {
@@ -118,7 +125,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	}()
 	go func() {
 		defer wg.Done()
-		reloads(side, d, bench.Campaigns, file, log)
+		reloads(side, d, identities, bench.Campaigns, file, log)
 	}()
 	err = d.Serve(serving)
 	done()
@@ -130,9 +137,10 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	return err
 }
 
-// reloads reads the configuration anew at each SIGHUP and puts its rules, lists
-// and judgement in place. What does not compile is said and changes nothing.
-func reloads(ctx context.Context, d *door.Door, campaigns *campaign.Index, file string, log *zap.Logger) {
+// reloads reads the configuration anew at each SIGHUP and puts its rules, lists,
+// judgement and sip.identity with its certificates in place. What does not compile
+// is said and changes nothing.
+func reloads(ctx context.Context, d *door.Door, identities *verifier.Verifier, campaigns *campaign.Index, file string, log *zap.Logger) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -152,9 +160,13 @@ func reloads(ctx context.Context, d *door.Door, campaigns *campaign.Index, file 
 			log.Error("reload: the rules are not good, the old ones stay", zap.String("file", file), zap.Error(err))
 			continue
 		}
+		if err := identities.Reload(cfg.Door.Identity); err != nil {
+			log.Error("reload: sip.identity is not good, the old stays", zap.String("file", file), zap.Error(err))
+			continue
+		}
 		b.Campaigns = campaigns // what was heard stays known
 		d.Reload(b)
-		log.Info("reload: rules, lists, mode and judgement are new; other keys need a restart", zap.String("file", file))
+		log.Info("reload: rules, lists, mode, judgement and sip.identity are new; other keys need a restart", zap.String("file", file))
 	}
 }
 

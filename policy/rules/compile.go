@@ -320,7 +320,7 @@ func (v *visitor) compare(fact, literal ast.Node) {
 	}
 	for _, item := range items {
 		if s, ok := item.(*ast.StringNode); ok && !slices.Contains(allowed, s.Value) {
-			v.fault(s, "%s is never %q; it is one of: %s", id.Value, s.Value, strings.Join(allowed, ", "))
+			v.fault(s, "%s is never %q; it is one of: %s", id.Value, s.Value, strings.TrimSuffix(strings.Join(allowed, ", "), ", ")) // "" may be asked for too
 		}
 	}
 }

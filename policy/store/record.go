@@ -33,10 +33,23 @@ type Record struct {
 	AnalysisDropped uint64 `json:"analysis_dropped"` // frames of the caller the analysis was too late for
 	Digits          int    `json:"digits"`           // keys the caller pressed; how many, never which: they may be a PIN
 
+	Identity    *Identity          `json:"identity,omitempty"` // what Identity headers are worth; absent when they were not verified
 	Fingerprint Fingerprint        `json:"fingerprint"` // what the raw signalling says of the caller's stack
 	Verdicts    []policy.Verdict   `json:"verdicts"`    // each change in the order of time, the final one last
 	Decisions   []RecordedDecision `json:"decisions"`   // what rules ordered, in the order of time
 	Errors      []string           `json:"errors"`      // what went wrong, as logged
+}
+
+// Identity is the outcome of verifying a call's Identity headers (RFC 8224).
+type Identity struct {
+	Verstat     string   `json:"verstat"`               // passed, failed or none
+	Attestation string   `json:"attestation,omitempty"` // A, B or C, of one that passed
+	OrigID      string   `json:"origid,omitempty"`      // its origid (RFC 8588)
+	Code        int      `json:"code,omitempty"`        // 403, 428, 436, 437 or 438 of RFC 8224; evidence, not a response
+	Reason      string   `json:"reason"`                // the outcome in a sentence
+	Signer      string   `json:"signer,omitempty"`      // subject of the signer's certificate
+	Diverted    []string `json:"diverted,omitempty"`    // numbers the call was diverted from, signed
+	Notes       []string `json:"notes,omitempty"`       // what else was found
 }
 
 // Direction says who called whom.

@@ -2,13 +2,17 @@ package door
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/dialogue"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/identity/stir"
+	"github.com/portero/portero/sip/refusal"
 )
 
 // note writes a decision into the record, the log and the figures.
@@ -71,16 +75,32 @@ func (c *call) act(d policy.Decision) {
 
 // turnAway refuses the call, or hangs up if it was answered.
 func (c *call) turnAway(d policy.Decision) {
-	code := d.Status
-	if code == 0 {
-		code = 603
-	}
+	a := c.refusal(d)
 	c.came("refused")
 	if c.caller.in == nil || !c.answeredAt.IsZero() {
 		c.end("portero", d.Reason)
 		return
 	}
-	c.refuse(code, statusText(code), reasonHeader(code, d.Reason))
+	if n := len(c.rec.Decisions); n > 0 {
+		c.rec.Decisions[n-1].Status = a.Status
+	}
+	headers := make([]sipmsg.Header, 0, len(a.Headers))
+	for _, h := range a.Headers {
+		headers = append(headers, sipmsg.NewHeader(h.Name, h.Value))
+	}
+	c.refuse(a.Status, a.Phrase, headers...)
+}
+
+// refusal is what a rejected caller is told.
+func (c *call) refusal(d policy.Decision) refusal.Answer {
+	if d.Refusal == "" && d.Status != 0 {
+		return c.d.refuser.Status(d.Status, d.Reason)
+	}
+	caller := refusal.Caller{Verified: c.identity != nil && c.identity.Verstat == stir.Passed}
+	for _, h := range c.caller.invite.GetHeaders("Feature-Caps") { // RFC 8688 section 3.3
+		caller.Understands608 = caller.Understands608 || strings.Contains(strings.ToLower(h.Value()), "+sip.608")
+	}
+	return c.d.refuser.Profile(d.Refusal, d.Reason, caller, time.Now())
 }
 
 // decided acts on decisions of the listening and dialogue stages, which come

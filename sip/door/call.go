@@ -16,8 +16,10 @@ import (
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/identity/stir"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/limit"
+	"github.com/portero/portero/sip/sdp"
 	"github.com/portero/portero/sip/transaction"
 )
 
@@ -51,6 +53,8 @@ type call struct {
 
 	talk *talk // a built-in dialogue has the caller
 
+	identity   *stir.Result    // what the Identity headers are worth; nil: not verified
+	facts      policy.Facts    // as the INVITE settled them
 	plan       policy.Decision // in force
 	arrived    bool            // counted by surge
 	farTaken   bool            // the session's first far ports are in use
@@ -239,7 +243,11 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 		callID: req.CallID().Value(), localTag: token(12), session: uint64(rand.Uint32()), version: 1,
 		cseq: uint64to31(rand.Uint64()), remoteCSeq: req.CSeq().SeqNo}
 	from, to := req.From(), req.To()
-	l.remote = partyOf(from.DisplayName, from.Address, from.Params)
+	if c.out == nil {
+		l.trusts(c.trunk)
+		l.distrust(req)
+	}
+	l.remote = l.remoteOf(partyOf(from.DisplayName, from.Address, from.Params))
 	l.remoteTag, _ = from.Params.Get("tag")
 	l.local = partyOf(to.DisplayName, to.Address, to.Params)
 	l.target = req.Recipient
@@ -270,7 +278,7 @@ func (d *Door) hopAt(transport string, local netip.AddrPort) *hop {
 	return d.hopFor(transport, local.String())
 }
 
-// arrive judges the INVITE and carries out the decision.
+// arrive prepares for the call and verifies who calls.
 func (c *call) arrive() {
 	req := c.caller.invite
 	c.rec.From, c.rec.To = c.caller.remote.uri.User, dialled(req)
@@ -287,6 +295,11 @@ func (c *call) arrive() {
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return
 	}
+	c.verified(func() { c.received(offer) })
+}
+
+// received judges the INVITE and carries out what that came to.
+func (c *call) received(offer *sdp.Description) {
 	decision := c.judge()
 	c.startHearing()
 	c.log.Info("call", zap.String("from", c.rec.From), zap.String("to", c.rec.To), zap.String("trunk", c.trunk.Name),

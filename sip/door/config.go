@@ -10,7 +10,9 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"github.com/portero/portero/sip/hep"
+	"github.com/portero/portero/sip/identity/verifier"
 	"github.com/portero/portero/sip/limit"
+	"github.com/portero/portero/sip/refusal"
 	"github.com/portero/portero/sip/upstream"
 )
 
@@ -97,6 +99,11 @@ type Config struct {
 	Limits limit.Config `yaml:"limits"`
 	// HEP mirrors all signalling, and RTCP if wanted, to a Homer. Default: off.
 	HEP hep.Config `yaml:"hep"`
+	// Identity is how signatures of callers' numbers are verified
+	// (STIR/SHAKEN).
+	Identity verifier.Config `yaml:"identity"`
+	// Refusal is what callers are told that a rule rejects.
+	Refusal refusal.Config `yaml:"refusal"`
 }
 
 // Trunk is a carrier.
@@ -105,9 +112,16 @@ type Trunk struct {
 	Name string `yaml:"name"`
 	// Addresses are the IP addresses or networks its signalling comes from.
 	Addresses []string `yaml:"addresses"`
-	// TrustIdentity takes P-Asserted-Identity from this trunk (RFC 3325).
-	// Default: false.
+	// TrustIdentity believes what this trunk asserts: P-Asserted-Identity (RFC
+	// 3325), verstat and attestation, P-Charge-Info (RFC 8496) and other
+	// P- headers. Otherwise they are taken out of what goes on to the PBX, and
+	// the PBX's own do not leave by this trunk. Default: false.
 	TrustIdentity bool `yaml:"trust_identity"`
+	// AssertIdentity lets what the PBX asserts leave by this trunk although the
+	// trunk is not believed: a carrier that wants P-Asserted-Identity. What a
+	// caller wants withheld (Privacy: id) does not leave even then.
+	// Default: false.
+	AssertIdentity bool `yaml:"assert_identity"`
 	// Credentials answer the carrier's digest challenges. Default: none, and its
 	// challenges pass to the PBX.
 	Credentials Credentials `yaml:"credentials"`
@@ -154,6 +168,8 @@ func Defaults() Config {
 		HEP:           hep.Defaults(),
 
 		ReliableProvisional: "pass",
+		Identity:            verifier.Defaults(),
+		Refusal:             refusal.Defaults(),
 	}
 }
 
@@ -208,6 +224,8 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	}
 	c.Limits.Check(func(path, format string, args ...any) { fault("limits."+path, format, args...) })
 	c.HEP.Check(func(path, format string, args ...any) { fault("hep."+path, format, args...) })
+	c.Identity.Check(func(path, format string, args ...any) { fault("identity."+path, format, args...) })
+	c.Refusal.Check(func(path, format string, args ...any) { fault("refusal."+path, format, args...) })
 	if c.Strangers != "drop" && c.Strangers != "refuse" {
 		fault("strangers", "%q is not known; allowed: drop, refuse", c.Strangers)
 	}

@@ -20,8 +20,10 @@ import (
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
 	"github.com/portero/portero/sip/hep"
+	"github.com/portero/portero/sip/identity/verifier"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/limit"
+	"github.com/portero/portero/sip/refusal"
 	"github.com/portero/portero/sip/transaction"
 	"github.com/portero/portero/sip/transport"
 	"github.com/portero/portero/sip/upstream"
@@ -38,7 +40,10 @@ type Deps struct {
 	// Withdraw takes back a promise that could not be told; nil when Queue is.
 	Withdraw func(ctx context.Context, id int64, at time.Time) error
 	Records  func(store.Record) // call records; must not block
-	Metrics  Metrics            // counters; nil counts nothing
+	// Verifier verifies Identity headers; nil: nobody does. The door does not
+	// close it.
+	Verifier *verifier.Verifier
+	Metrics  Metrics // counters; nil counts nothing
 	// Analysts is how many threads hear the callers; 0 is one a processor. They
 	// stand behind all others, but Go's scheduler does not know: whoever gives
 	// them sets GOMAXPROCS that much higher, or packets wait for them.
@@ -89,6 +94,7 @@ type Door struct {
 	mirror *hep.Mirror // nil: off
 	hops   []*hop
 
+	refuser  *refusal.Refuser
 	gate     *gate
 	limits   *limit.Limiter
 	hearings *hearings
@@ -168,6 +174,9 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		return nil, err
 	}
 	d.flowSign = cfg.flowKey()
+	if d.refuser, err = refusal.New(cfg.Refusal); err != nil {
+		return nil, err
+	}
 	d.gate = newGate(d)
 	d.limits = limit.New(cfg.Limits)
 	d.hearings = newHearings(d)

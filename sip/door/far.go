@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -47,6 +46,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 	}
 	c.tell(req)
 	l.lateOffer = c.answeredAt.IsZero() && (c.callerOffer() == nil || c.promise != nil)
+	l.tellVerstat(req)
 	l.askTimer(req)
 	l.offerReliable(req)
 	b := bodyOf(from)
@@ -104,41 +104,6 @@ func (c *call) newFar(dest string, t target) *leg {
 		}
 	}
 	return l
-}
-
-// tell writes the dialplan's contract into an INVITE for the PBX.
-func (c *call) tell(req *sipmsg.Request) {
-	if c.out != nil {
-		return // no business of the trunk's
-	}
-	set := func(name, value string) {
-		if value != "" {
-			req.AppendHeader(sipmsg.NewHeader(name, value))
-		}
-	}
-	set("X-Portero-Call-ID", c.id)
-	if c.judged != nil {
-		v := c.verdict()
-		set("X-Portero-Verdict", string(v.Class))
-		set("X-Portero-P-Machine", strconv.FormatFloat(v.PMachine, 'f', 2, 64))
-	}
-	set("X-Portero-Action", string(c.plan.Action))
-	set("X-Portero-Rule", headerText(c.plan.Rule))
-	set("X-Portero-Reason", headerText(c.plan.Reason))
-	if c.promise != nil {
-		set("X-Portero-Callback-ID", c.promise.id)
-	}
-}
-
-// headerText keeps a configured name from ending a header line.
-func headerText(s string) string {
-	out := make([]rune, 0, len(s))
-	for _, r := range s {
-		if r >= ' ' && r != 0x7f {
-			out = append(out, r)
-		}
-	}
-	return string(out)
 }
 
 // onInviteResponse is what the answer to our INVITE toward a destination does.

@@ -288,7 +288,7 @@ func (c *call) judge() (d policy.Decision) {
 	}()
 	j, d, err := c.bench.Open(judge.Arrival{
 		Raw: c.in.raw, At: c.in.at, Transport: c.rec.Transport, Source: c.source,
-		Trunk: c.trunk.Name, TrustIdentity: c.trunk.TrustIdentity, Load: load,
+		Trunk: c.trunk.Name, TrustIdentity: c.trunk.TrustIdentity, Load: load, Identity: c.identity,
 	})
 	if err != nil {
 		c.log.Error("the INVITE cannot be judged, the call goes on", zap.Error(err))
@@ -296,7 +296,8 @@ func (c *call) judge() (d policy.Decision) {
 		return d
 	}
 	c.judged = j
-	switch f := j.Facts(); {
+	c.facts = j.Facts()
+	switch f := c.facts; {
 	case f.Anonymous: // who asked to be withheld is not written down
 		c.rec.From = ""
 	case f.From != "":

@@ -34,6 +34,7 @@ func (l *leg) reply(in *incoming, code int, reason string) *sipmsg.Response {
 
 // respond sends a response made by reply.
 func (l *leg) respond(in *incoming, res *sipmsg.Response) {
+	l.confine(res)
 	l.c.d.respond(in.tx, res)
 	if res.IsProvisional() || l.in != in {
 		return
@@ -82,6 +83,7 @@ func (l *leg) tooLate(in *incoming) {
 // onRequest decides what becomes of a request in the dialog.
 func (l *leg) onRequest(in *incoming) {
 	req := in.req
+	l.distrust(req)
 	live := l.enterBranch(req) || req.Method == sipmsg.PRACK // our last word in an early dialog may still want its PRACK
 	if tag, _ := req.From().Params.Get("tag"); !live || l.remoteTag != "" && tag != l.remoteTag {
 		l.respondPlain(in, 481, "Call/Transaction Does Not Exist")

@@ -58,6 +58,9 @@ type leg struct {
 	cseq       uint32
 	remoteCSeq uint32
 
+	foreign bool // a trunk whose assertions are not believed (trust.go)
+	outside bool // a trunk that nothing asserted leaves to
+
 	state     legState
 	invite    *sipmsg.Request // the first INVITE, either way
 	in        *incoming       // the peer's INVITE that has no final response yet

@@ -161,30 +161,9 @@ func (c *call) arriveOut() {
 	if c.out.contact {
 		l.target, l.pinned = *req.Recipient.Clone(), true
 	}
-	if c.far, err = c.place(l, func(req *sipmsg.Request) {
-		if !c.trunk.TrustIdentity {
-			withhold(req)
-		}
-	}); err != nil {
+	l.trusts(c.trunk)
+	if c.far, err = c.place(l, nil); err != nil {
 		c.log.Error("a trunk cannot be called", zap.String("trunk", c.out.name), zap.Error(err))
 		c.refuse(503, "Service Unavailable")
-	}
-}
-
-// withhold takes the caller's asserted identity out of a request to a trunk that
-// is not trusted with it, when the caller asks for that (RFC 3325 section 7).
-func withhold(req *sipmsg.Request) {
-	asked := false
-	for _, h := range req.GetHeaders("Privacy") {
-		for _, v := range strings.FieldsFunc(strings.ToLower(h.Value()), func(r rune) bool { return strings.ContainsRune(";, \t", r) }) {
-			asked = asked || v == "id" || v == "user" || v == "header"
-		}
-	}
-	if !asked {
-		return
-	}
-	for _, name := range []string{"P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"} {
-		for req.RemoveHeader(name) {
-		}
 	}
 }

@@ -33,6 +33,7 @@ var errSilent = errors.New("no response")
 
 // send starts a client transaction toward the leg's peer.
 func (l *leg) send(req *sipmsg.Request, _ bool, response func(*sipmsg.Response), failed func(error)) *outgoing {
+	l.confine(req)
 	o := &outgoing{leg: l, req: req, response: response, failed: failed}
 	l.sign(req)
 	o.launch()
@@ -131,6 +132,7 @@ func (o *outgoing) handle(res *sipmsg.Response) {
 		return
 	}
 	o.alive = true
+	o.leg.distrust(res)
 	if res.IsProvisional() {
 		if o.cancelled {
 			o.cancel()

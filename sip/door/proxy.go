@@ -61,7 +61,8 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		return
 	}
 	out := d.forwarded(req, transport, hostport)
-	p := &passed{d: d, req: req, tx: tx, log: log}
+	p := &passed{d: d, req: req, tx: tx, log: log, from: addrOf(hostport), to: source.Addr()}
+	d.crossing(out, p.to, p.from)
 	if _, err := d.start(out, d.cfg.AnswerTimeout, p); err != nil {
 		p.Failed(err)
 	}
@@ -74,6 +75,8 @@ type passed struct {
 	req *sipmsg.Request
 	tx  *transaction.Server
 	log *zap.Logger
+
+	from, to netip.Addr // of the responses
 }
 
 // Response implements transaction.ClientUser.
@@ -89,6 +92,7 @@ func (p *passed) Response(res *sipmsg.Response) {
 		}
 		return
 	}
+	p.d.crossing(res, p.from, p.to)
 	p.d.respond(p.tx, res)
 }
 
@@ -198,26 +202,11 @@ func (d *Door) forwarded(req *sipmsg.Request, transport, hostport string) *sipms
 	out.RemoveHeader("Max-Forwards")
 	n := sipmsg.MaxForwardsHeader(hops)
 	out.AppendHeader(&n)
-	for _, name := range porteroHeaders(out) {
-		for out.RemoveHeader(name) {
-		}
-	}
 	out.SetBody(req.Body())
 	out.SetTransport(transport)
 	out.SetDestination(hostport)
 	if transport == "UDP" && h.transport == "UDP" {
 		out.Laddr = sipmsg.Addr{IP: h.addr.Addr().AsSlice(), Port: int(h.addr.Port())}
-	}
-	return out
-}
-
-// porteroHeaders lists Portero's own headers in a message from outside.
-func porteroHeaders(m message) []string {
-	var out []string
-	for _, h := range m.Headers() {
-		if strings.HasPrefix(strings.ToLower(h.Name()), "x-portero-") {
-			out = append(out, h.Name())
-		}
 	}
 	return out
 }

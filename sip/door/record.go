@@ -1,13 +1,11 @@
 package door
 
 import (
-	"strconv"
-	"strings"
-
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/refusal"
 )
 
 // outcome notes what the caller's INVITE came to.
@@ -84,33 +82,8 @@ func mediaOf(s relay.SideStats) store.Media {
 	return m
 }
 
-// statusText is the reason phrase of the statuses the door itself gives.
-func statusText(code int) string {
-	switch code {
-	case 403:
-		return "Forbidden"
-	case 404:
-		return "Not Found"
-	case 480:
-		return "Temporarily Unavailable"
-	case 486:
-		return "Busy Here"
-	case 503:
-		return "Service Unavailable"
-	case 600:
-		return "Busy Everywhere"
-	case 603:
-		return "Decline"
-	case 607:
-		return "Unwanted"
-	case 608:
-		return "Rejected"
-	}
-	return "Rejected"
-}
-
-// reasonHeader tells the caller's side why (RFC 3326).
+// reasonHeader tells a peer why (RFC 3326).
 func reasonHeader(code int, reason string) sipmsg.Header {
-	text := strings.NewReplacer(`"`, "", `\`, "").Replace(headerText(reason))
-	return sipmsg.NewHeader("Reason", "SIP;cause="+strconv.Itoa(code)+`;text="`+text+`"`)
+	h := refusal.Reason(code, reason)
+	return sipmsg.NewHeader(h.Name, h.Value)
 }

@@ -62,7 +62,7 @@ func (r *Refuser) Status(status int, code string) Answer {
 	if !ok {
 		phrase = "Rejected"
 	}
-	return Answer{Status: status, Phrase: phrase, Headers: []Header{reason(status, code)}}
+	return Answer{Status: status, Phrase: phrase, Headers: []Header{Reason(status, code)}}
 }
 
 // Profile is the answer of a profile, the configured one if it is empty.
@@ -88,8 +88,8 @@ func (r *Refuser) Profile(profile, code string, c Caller, now time.Time) Answer 
 	return r.withRedress(r.Status(603, code))
 }
 
-// reason tells the caller's side why (RFC 3326).
-func reason(status int, code string) Header {
+// Reason tells a peer why (RFC 3326).
+func Reason(status int, code string) Header {
 	return Header{"Reason", "SIP;cause=" + strconv.Itoa(status) + `;text="` + quotable(code) + `"`}
 }
 

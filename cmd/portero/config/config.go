@@ -99,6 +99,13 @@ func (c *Config) check(r *reader) {
 	if len(c.Door.Destinations) > 0 { // else one fault says it all
 		c.checkDestinations(top)
 	}
+	c.Door.Identity.CheckFiles(r.checkFault("sip.identity"))
+	c.Door.Refusal.CheckFiles(r.checkFault("sip.refusal"))
+	for i, rule := range c.Rules.Rules {
+		if err := c.Door.Refusal.Usable(rule.Refusal); err != nil {
+			top(fmt.Sprintf("rules[%d].refusal", i), "%v", err)
+		}
+	}
 	checkFile(top, "judgement.fusion", c.Judge.Fusion, func(f io.Reader) error {
 		b, err := io.ReadAll(f)
 		if err == nil {

@@ -121,6 +121,7 @@ type testDoor struct {
 	relay  *relay.Relay
 	store  *store.Store // of promises, if there are callbacks
 	dialed chan callback.Result
+	signer *signer // of callers' numbers, if they are verified
 
 	talking sync.WaitGroup
 	quiet   chan struct{} // closed when nobody talks any more
@@ -163,11 +164,13 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 	if s.Broken == "prompts" {
 		prompts = nil
 	}
+	verifies := d.verifier(t, s.Door.Identity)
+	s.Door.Identity.Verify = false // its files are not in the script
 	d.Door, err = door.New(s.Door, door.Deps{
 		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
-		Records: d.keep,
-		Timers:  timers,
+		Records: d.keep, Verifier: verifies,
+		Timers: timers,
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
 		},

@@ -104,7 +104,9 @@ func (r *runner) step(s step) error {
 	}
 	switch s.verb {
 	case send:
-		err = a.send(s)
+		if s, err = r.signed(s); err == nil {
+			err = a.send(s)
+		}
 	case expect:
 		err = r.expect(a, s)
 	case silent:

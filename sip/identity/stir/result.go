@@ -62,6 +62,11 @@ type Result struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+// Unsigned is the result for a request without an Identity header.
+func Unsigned() Result {
+	return Result{Verstat: None, Code: CodeMissing, Reason: "there is no Identity header"}
+}
+
 // Rich is rich call data as signed.
 type Rich struct {
 	Name      string            `json:"name,omitempty"`      // nam, or fn of jcd

@@ -86,7 +86,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	}
 	for _, u := range slices.Sorted(maps.Keys(c.Certificates)) {
 		if _, err := url.Parse(u); err != nil || !strings.Contains(u, "://") {
-			fault("certificates", "%q is not a URL; allowed: x5u: file", u)
+			fault("certificates."+u, "%q is not a URL; allowed: x5u: file", u)
 		}
 	}
 	for i, h := range c.FetchFrom {

@@ -43,7 +43,7 @@ func (c Config) load(fault func(path, format string, args ...any)) *material {
 			m.store[u], err = stir.ParseChain(b)
 		}
 		if err != nil {
-			fault("certificates", "%s: %v; allowed: a PEM file, the signer's certificate first", u, err)
+			fault("certificates."+u, "%v; allowed: a PEM file, the signer's certificate first", err)
 		}
 	}
 	for _, s := range c.FetchFrom {

@@ -90,9 +90,12 @@ func (v *Verifier) Budget() time.Duration { return v.m.Load().cfg.Budget }
 // VerstatParam says whether the PBX is told by the verstat parameter too.
 func (v *Verifier) VerstatParam() bool { return v.m.Load().cfg.VerstatParam }
 
+// On says whether anything is verified.
+func (v *Verifier) On() bool { return v.m.Load().cfg.Verify }
+
 // Wants says whether a request has something to verify.
 func (v *Verifier) Wants(raw []byte) bool {
-	if !v.m.Load().cfg.Verify {
+	if !v.On() {
 		return false
 	}
 	for h := range fingerprint.Headers(raw) {

@@ -359,7 +359,7 @@ func TestCheck(t *testing.T) {
 	c.Budget, c.MaxAge, c.CacheSize, c.CountryCode = 3*time.Second, 0, 0, "+34"
 	var got []string
 	c.Check(func(path, _ string, _ ...any) { got = append(got, path) })
-	if s := strings.Join(got, " "); s != "anchors certificates fetch_from[0] fetch_from[1] fetch_from[2] fetch_private[0] budget max_age cache_size country_code" {
+	if s := strings.Join(got, " "); s != "anchors certificates.x fetch_from[0] fetch_from[1] fetch_from[2] fetch_private[0] budget max_age cache_size country_code" {
 		t.Errorf("faults: %s", s)
 	}
 }

@@ -1,0 +1,175 @@
+package door
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	sipmsg "github.com/emiago/sipgo/sip"
+)
+
+// asserted are the headers in which one network tells another who calls and who
+// pays (RFC 3324, RFC 3325, RFC 7315, RFC 8496, TS 24.229): worth what their
+// sender is worth. P-Called-Party-ID is not among them; carriers put the number
+// that was dialled there.
+var asserted = headerSet("P-Asserted-Identity", "P-Asserted-Service", "P-Preferred-Service", "P-Charge-Info", "P-Charging-Vector",
+	"P-Charging-Function-Addresses", "P-Access-Network-Info", "P-Visited-Network-ID", "P-Associated-URI", "P-User-Database", "P-Served-User",
+	"P-Profile-Key", "P-Private-Network-Indication", "P-Attestation-Indicator", "P-Origination-ID", "Attestation-Info", "Origination-ID",
+	"Remote-Party-ID")
+
+// claimed are asserted, and what a user asks its network to assert (RFC 3325
+// section 9.2): that means nothing from a network, but is a PBX's to say to its
+// carrier.
+var claimed = headerSet(append(slices.Collect(maps.Keys(asserted)), "P-Preferred-Identity")...)
+
+// naming are those that name somebody.
+var naming = headerSet("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
+
+func headerSet(names ...string) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range names {
+		out[strings.ToLower(n)] = true
+	}
+	return out
+}
+
+// trusts sets how far the leg's peer, a trunk, is trusted. Other legs lead to
+// the PBX, which is at home.
+func (l *leg) trusts(t Trunk) {
+	l.foreign, l.outside = !t.TrustIdentity, !t.TrustIdentity && !t.AssertIdentity
+}
+
+// changeable is a request or a response.
+type changeable interface {
+	sipmsg.Message
+	Headers() []sipmsg.Header
+	RemoveHeader(name string) bool
+}
+
+// distrust takes out of a peer's message what only a trusted one may say. From
+// stays as it is, since responses have to show it so; what goes on of it is
+// cleaned by remoteOf.
+func (l *leg) distrust(m changeable) {
+	if l.foreign {
+		distrust(m)
+	}
+}
+
+func distrust(m changeable) {
+	removeAll(m, claimed)
+	infos := m.GetHeaders("Call-Info")
+	if !slices.ContainsFunc(infos, func(h sipmsg.Header) bool { return strings.Contains(strings.ToLower(h.Value()), "verified") }) {
+		return
+	}
+	removeAll(m, headerSet("Call-Info"))
+	for _, h := range infos {
+		m.AppendHeader(sipmsg.NewHeader("Call-Info", unverified(h.Value())))
+	}
+}
+
+// unverified takes the parameter out of a Call-Info by which a network says that
+// it has verified what stands there (RFC 9796 section 6).
+func unverified(value string) string {
+	var out strings.Builder
+	quoted, angled, from := false, false, 0
+	flush := func(end int) {
+		one := value[from:end]
+		name, _, _ := strings.Cut(strings.TrimLeft(one, "; \t"), "=")
+		if !strings.HasPrefix(one, ";") || !strings.EqualFold(strings.TrimSpace(name), "verified") {
+			out.WriteString(one)
+		}
+		from = end
+	}
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '<' || c == '>':
+			angled = c == '<'
+		case (c == ';' || c == ',') && !angled:
+			flush(i)
+		}
+	}
+	flush(len(value))
+	return out.String()
+}
+
+// confine takes out of a message what must not leave to a peer outside the trust
+// domain (RFC 3325 section 6), and, when its sender asks for privacy, what names
+// the sender besides.
+func (l *leg) confine(m changeable) {
+	if !l.foreign {
+		return
+	}
+	if l.outside {
+		removeAll(m, asserted)
+	}
+	if asksPrivacy(m) {
+		removeAll(m, naming)
+	}
+}
+
+// asksPrivacy says whether a message's identity is to be withheld (RFC 3323, RFC
+// 3325 section 7).
+func asksPrivacy(m changeable) bool {
+	for _, h := range m.GetHeaders("Privacy") {
+		for _, v := range strings.FieldsFunc(strings.ToLower(h.Value()), func(r rune) bool { return strings.ContainsRune(";, \t", r) }) {
+			if v == "id" || v == "user" || v == "header" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// removeAll removes headers by name, in whatever case they are spelled: sipgo's
+// RemoveHeader heeds it.
+func removeAll(m changeable, set map[string]bool) {
+	var names []string
+	for _, h := range m.Headers() {
+		if set[strings.ToLower(h.Name())] {
+			names = append(names, h.Name())
+		}
+	}
+	for _, n := range names {
+		m.RemoveHeader(n)
+	}
+}
+
+// remoteOf is the caller as the far leg shows him: without a verstat that nobody
+// vouches for (TS 24.229 section 7.2A.20).
+func (l *leg) remoteOf(p party) party {
+	if !l.foreign {
+		return p
+	}
+	p.uri = withoutVerstat(p.uri)
+	p.params.Remove("verstat")
+	return p
+}
+
+// crossing is distrust and confine for a proxied message from one address to
+// another, and takes out what only the door itself may say.
+func (d *Door) crossing(m changeable, from, to netip.Addr) {
+	if t, ok := d.trunkOf(from); ok && !t.TrustIdentity {
+		distrust(m)
+	}
+	if t, ok := d.trunkOf(to); ok {
+		var l leg
+		l.trusts(t)
+		l.confine(m)
+	}
+	for _, h := range slices.Clone(m.Headers()) {
+		if strings.HasPrefix(strings.ToLower(h.Name()), "x-portero-") {
+			m.RemoveHeader(h.Name())
+		}
+	}
+}
+
+func addrOf(hostport string) netip.Addr {
+	ap, _ := netip.ParseAddrPort(hostport) // else nobody's
+	return ap.Addr()
+}
