@@ -136,6 +136,7 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	l.local, l.remote, l.target = x.stays.remote, partyOf("", t.uri, nil), t.uri
 	if t.trunk != nil {
 		l.auth = t.trunk.Credentials.client()
+		l.trusts(*t.trunk)
 	} else {
 		l.auth = c.d.cfg.Destinations[t.dest].Credentials.client()
 	}
