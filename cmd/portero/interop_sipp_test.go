@@ -35,6 +35,10 @@ var sippCases = []sippCase{
 	{uac: "uac-cancel", uas: "uas-cancel-200", service: "900"},
 	{uac: "uac-486", uas: "uas-486", service: "900"},
 	{uac: "uac-early-media", uas: "uas-early-media", service: "900"},
+	// Reliable provisional responses: on both sides, and on each alone.
+	{uac: "uac-prack", uas: "uas-prack", service: "900"},
+	{uac: "uac-early-media", uas: "uas-prack", service: "900"},
+	{uac: "uac-prack", uas: "uas-early-media", service: "900"},
 	{uac: "uac-late-offer", uas: "uas-late-offer", service: "900"},
 	{uac: "uac-hold", uas: "uas-hold", service: "900"},
 	{uac: "uac-held", uas: "uas-holds", service: "900"},

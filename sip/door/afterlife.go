@@ -23,7 +23,8 @@ type afterlife struct {
 	local     party
 	remote    party
 	target    sipmsg.Uri
-	cseq      uint32
+	cseq      uint32          // the INVITE's
+	last      uint32          // the leg's: PRACK and UPDATE of a branch may have had it
 	auth      []sipmsg.Header // of the INVITE, for its ACK (RFC 3261 section 22.1)
 
 	ack   []byte
@@ -33,7 +34,7 @@ type afterlife struct {
 // afterlife of an INVITE of the leg. Nobody else may touch the leg.
 func (l *leg) afterlife(o *outgoing) *afterlife {
 	a := &afterlife{d: l.c.d, hop: l.hop, transport: l.transport, peer: l.peer, callID: l.callID, localTag: l.localTag,
-		remoteTag: l.remoteTag, local: l.local, remote: l.remote, target: l.target, cseq: o.req.CSeq().SeqNo, auth: credentialsOf(o.req)}
+		remoteTag: l.remoteTag, local: l.local, remote: l.remote, target: l.target, cseq: o.req.CSeq().SeqNo, last: l.cseq, auth: credentialsOf(o.req)}
 	if l.ack != nil && l.ackCSeq == a.cseq {
 		if to, err := targetOf(l.ack); err == nil {
 			a.ack, a.ackTo = transaction.Encode(l.ack), to
@@ -85,6 +86,7 @@ func (a *afterlife) dismiss(res *sipmsg.Response) {
 	if err := a.d.write(ack); err != nil {
 		log.Warn("an ACK could not be sent", zap.Error(err))
 	}
+	fork.cseq = max(fork.cseq, a.last)
 	bye := fork.request(sipmsg.BYE)
 	if _, err := a.d.start(bye, 0, unheard{}); err != nil {
 		log.Warn("an unwanted answer could not be hung up", zap.Error(err))

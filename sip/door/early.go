@@ -248,7 +248,10 @@ func (c *call) describe(b *early, l *leg, d *sdp.Description) {
 
 // endEarly ends a branch and not the call. The caller is told if it knows 199
 // (RFC 6228 section 6).
-func (c *call) endEarly(b *early, why string, tell bool) {
+func (c *call) endEarly(b *early, why string, tell bool) { c.endEarlyAs(b, nil, why, tell) }
+
+// endEarlyAs is endEarly with the 199 of the far side, unless that is nil.
+func (c *call) endEarlyAs(b *early, far *sipmsg.Response, why string, tell bool) {
 	if b.over {
 		return
 	}
@@ -258,6 +261,9 @@ func (c *call) endEarly(b *early, why string, tell bool) {
 	b.silence()
 	if tell && b.facing && b.shown && c.ringingCaller() && supports(c.caller.invite, "199") {
 		out := c.caller.reply(c.caller.in, 199, "Early Dialog Terminated")
+		if far != nil {
+			passHeaders(far, out)
+		}
 		c.provisional(b, &provisional{res: out}, c.requires100rel())
 	}
 	heard := c.heard == b
@@ -349,5 +355,5 @@ func (l *leg) onEarlyEnded(res *sipmsg.Response) {
 	if rseq != 0 {
 		l.prack(b, rseq, res.CSeq().SeqNo)
 	}
-	c.endEarly(b, "199", l == c.far)
+	c.endEarlyAs(b, res, "199", l == c.far)
 }

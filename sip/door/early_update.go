@@ -43,6 +43,7 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 		l.respondPlain(in, 483, "Too Many Hops")
 		return
 	}
+	before := other.ours
 	req := other.request(sipmsg.UPDATE)
 	passHeaders(in.req, req)
 	if offer != nil {
@@ -68,7 +69,8 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 			return
 		}
 		c.turn(b)
-		out := l.reply(in, res.StatusCode, res.Reason)
+		code, reason := theirs(res)
+		out := l.reply(in, code, reason)
 		passHeaders(res, out)
 		rc := bodyOf(res)
 		answer, err := other.read(rc)
@@ -79,6 +81,9 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 			c.describe(b, other, answer)
 			setBody(out, rc.contentType, rc.with(l.rewriteAnswer(answer, offer)))
 			c.agreedOn(b)
+		case !res.IsSuccess():
+			other.ours = before
+			setBody(out, rc.contentType, l.inRefusal(rc))
 		case answer == nil:
 			setBody(out, rc.contentType, rc.data)
 		}

@@ -451,7 +451,7 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 		out.AppendHeader(sipmsg.HeaderClone(h))
 	}
 	b := bodyOf(res)
-	setBody(out, b.contentType, b.data)
+	setBody(out, b.contentType, c.caller.inRefusal(b))
 	c.caller.respond(c.caller.in, out)
 	c.caller.gone(code)
 	c.outcome(code, "", "far")

@@ -124,7 +124,7 @@ func passHeaders(from message, to sipmsg.Message) {
 		case name == "allow":
 			to.AppendHeader(sipmsg.NewHeader("Allow", without(h.Value(), "PRACK")))
 		case name == "require": // what a leg's own extensions require is between the door and its peer
-			if o := foreign(h.Value()); o != "" {
+			if o := foreign(h.Value(), "precondition"); o != "" {
 				to.AppendHeader(sipmsg.NewHeader("Require", o))
 			}
 		case hopByHop[name] || strings.HasPrefix(name, "x-portero-"):
@@ -137,11 +137,12 @@ func passHeaders(from message, to sipmsg.Message) {
 	}
 }
 
-// foreign leaves out of a list of option tags those of the door's own legs.
-func foreign(list string) string {
+// foreign leaves out of a list of option tags those of the door's own legs, but
+// for some.
+func foreign(list string, and ...string) string {
 	var out []string
 	for _, o := range strings.Split(list, ",") {
-		if o = strings.TrimSpace(o); o != "" && !ownOptions[strings.ToLower(o)] {
+		if o = strings.TrimSpace(o); o != "" && (!ownOptions[strings.ToLower(o)] || slices.Contains(and, strings.ToLower(o))) {
 			out = append(out, o)
 		}
 	}

@@ -81,6 +81,18 @@ func (l *leg) rewriteAnswer(answer, offer *sdp.Description) []byte {
 	return l.rewrite(answering(answer, offer))
 }
 
+// inRefusal is a body for a response that refuses, as this leg's peer gets it: a
+// description in it says what the other side could do (488) or lacks (580). It
+// agrees to nothing, and this leg's own description stays as it is.
+func (l *leg) inRefusal(b body) []byte {
+	d, err := l.read(b)
+	if d == nil || err != nil {
+		return b.data
+	}
+	view := *l
+	return b.with(view.rewrite(d))
+}
+
 // rewrite turns the other side's description into the one this leg's peer gets:
 // everything as it was, but media comes from and goes to the relay, and what is
 // not relayed is declined (RFC 3264 section 6).

@@ -115,9 +115,6 @@ func (l *leg) offerReliable(req *sipmsg.Request) {
 	if supports(c.caller.invite, "precondition") {
 		addSupported(req, "precondition")
 	}
-	if c.requiresPrecondition() {
-		req.AppendHeader(sipmsg.NewHeader("Require", "precondition"))
-	}
 }
 
 // requiresPrecondition says whether the caller wants resources reserved before

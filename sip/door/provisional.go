@@ -193,7 +193,7 @@ func (c *call) pracked(b *early, p *provisional, in *incoming) {
 
 // passPrack sends the far leg its PRACK with what the caller's has.
 func (c *call) passPrack(b *early, p *provisional, in *incoming, desc *sdp.Description, answers bool) {
-	l, far := c.caller, b.far
+	l, far, before := c.caller, b.far, b.far.ours
 	req := far.prackRequest(p.owedSeq, p.invite)
 	passHeaders(in.req, req)
 	body := bodyOf(in.req)
@@ -227,17 +227,21 @@ func (c *call) passPrack(b *early, p *provisional, in *incoming, desc *sdp.Descr
 			return
 		}
 		c.turn(b)
-		out := l.reply(in, res.StatusCode, res.Reason)
+		code, reason := theirs(res)
+		out := l.reply(in, code, reason)
 		passHeaders(res, out)
 		rb := bodyOf(res)
 		answer, err := far.read(rb)
+		if !res.IsSuccess() && !answers {
+			far.ours = before
+		}
 		if err == nil && answer != nil && desc != nil && !answers && res.IsSuccess() {
 			c.describe(b, l, desc)
 			c.describe(b, far, answer)
 			setBody(out, rb.contentType, rb.with(l.rewriteAnswer(answer, desc)))
 			c.agreedOn(b)
-		} else if answer == nil {
-			setBody(out, rb.contentType, rb.data)
+		} else if answer == nil || !res.IsSuccess() {
+			setBody(out, rb.contentType, l.inRefusal(rb))
 		}
 		l.respond(in, out)
 		c.settled(b)

@@ -12,6 +12,7 @@ import (
 //	this leg                                     answer
 //	its INVITE before is not answered yet        500 with Retry-After (RFC 3261 section 14.2)
 //	we have an INVITE or an offer open on it     491 (glare; RFC 3311 section 5.2)
+//	the caller's 2xx waits for its PRACK         491
 //	our 2xx to its INVITE before waits for an    491
 //	answer in the ACK
 //	it only refreshes the leg's session timer    by the door itself
@@ -28,7 +29,7 @@ func (l *leg) onReinvite(in *incoming) {
 	case l.in != nil:
 		l.respondPlain(in, 500, "Server Internal Error: an INVITE is open", retryAfter())
 		return
-	case l.out != nil || l.offering != nil || !l.implied():
+	case l.out != nil || l.offering != nil || c.ringingCaller() || !l.implied():
 		l.respondPlain(in, 491, "Request Pending")
 		return
 	case l.state != legUp:
@@ -168,7 +169,7 @@ func (l *leg) reinviteRefused(other *leg, in *incoming, offer *sdp.Description, 
 	out := l.reply(in, code, reason)
 	passHeaders(res, out)
 	rb := bodyOf(res)
-	setBody(out, rb.contentType, rb.data)
+	setBody(out, rb.contentType, l.inRefusal(rb))
 	l.respond(in, out)
 	if res.StatusCode == 481 || res.StatusCode == 408 { // RFC 3261 section 12.2.1.2
 		l.c.end(other.role, "its dialog is gone")

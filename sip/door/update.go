@@ -80,7 +80,7 @@ func (l *leg) onUpdate(in *incoming) {
 			if !res.IsProvisional() && offer != nil {
 				other.ours = before
 			}
-			setBody(out, rb.contentType, rb.data)
+			setBody(out, rb.contentType, l.inRefusal(rb))
 			l.respond(in, out)
 			return
 		}

@@ -205,6 +205,13 @@ func (b *builder) response(d *dialog, fork string, w what) (*message, error) {
 	if w.method == "" && len(d.open) > 0 {
 		req = d.open[len(d.open)-1]
 	}
+	for i := len(d.open) - 1; i >= 0 && fork != ""; i-- { // the branch's own, if it has one
+		o := d.open[i]
+		if parameter(o.get("To"), "tag") == d.ownTag(fork) && (w.method == "" || w.method == o.method()) {
+			req = o
+			break
+		}
+	}
 	if req == nil {
 		return nil, fmt.Errorf("there is no %s request to answer here", w.method)
 	}

@@ -256,6 +256,7 @@ func (d *testDoor) Records() ([]byte, error) {
 // Do implements scenario.Door:
 //
 //	door rtp ADDRESS DURATION    the caller begins to talk: µ-law to that address
+//	door heard ADDRESS           RTP comes to that address, within 3 s
 //	door drain                   the door takes no new calls and closes
 //	door press ADDRESS KEY       a key (RFC 4733, payload type 101) to that address
 //	door owes NUMBER             a promise to that number is on disk, within 10 s
@@ -277,6 +278,8 @@ func (d *testDoor) Do(words []string) error {
 			return fmt.Errorf("door rtp: %w", err)
 		}
 		return d.talk(to, lasting)
+	case len(words) == 2 && words[0] == "heard":
+		return heard(words[1])
 	case len(words) == 1 && words[0] == "drain":
 		d.stop()
 		return nil
@@ -307,7 +310,7 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, drain, press, owes, dial, dialed, cut, mend, target", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, heard, drain, press, owes, dial, dialed, cut, mend, target", strings.Join(words, " "))
 }
 
 // target waits until an address fares as a script says.
@@ -338,6 +341,24 @@ func (d *testDoor) owes(number string) error {
 			return err
 		}
 	}
+}
+
+// heard waits for a packet of RTP at an address.
+func heard(address string) error {
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		return err
+	}
+	var b [1500]byte
+	n, _, err := c.ReadFrom(b[:])
+	if err == nil && (n < 12 || b[0] != 0x80) {
+		err = fmt.Errorf("no RTP: % x", b[:n])
+	}
+	return err
 }
 
 // talk sends RTP (RFC 3550 section 5.1) with 20 ms of µ-law noise a packet, at
