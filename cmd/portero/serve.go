@@ -90,6 +90,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 		return err
 	}
 	metrics.Mirror(d.Mirrored)
+	metrics.WatchUpstream(d.Upstream)
 	dialer, err := callback.NewDialer(cfg.Callback, records.Promises, counted{d, metrics}, time.Now, log)
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 		return console.Status{Mode: string(d.Mode()), CallsNow: d.CallsNow(), Draining: d.Draining()}
 	}
 	admin := console.New(cfg.Console, console.Deps{Log: log, Version: buildVersion(), Status: status, Store: records,
-		Metrics: metrics, Run: dialer.RunOnce})
+		Metrics: metrics, Upstream: d.Upstream, Run: dialer.RunOnce})
 
 	// The console outlives the door, so that a health check sees it drain. What
 	// fails first ends all.

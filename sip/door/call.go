@@ -32,6 +32,7 @@ type call struct {
 	in      received
 	source  netip.AddrPort
 	attempt string
+	urgent  bool // an emergency call, taken beyond the door's limits
 	box     *mailbox
 	over    chan struct{} // closed when the goroutine has ended
 	lateMu  sync.Mutex    // orders what late 2xx do after that

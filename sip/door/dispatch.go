@@ -9,6 +9,7 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
+	"github.com/portero/portero/policy"
 	"github.com/portero/portero/sip/transaction"
 	"github.com/portero/portero/sip/transport"
 )
@@ -284,22 +285,32 @@ func (d *Door) inviteBy(trunk Trunk, in transaction.Incoming, tx *transaction.Se
 // limits allow it; false: it was refused. with tells the call what kind it is.
 func (d *Door) begin(in transaction.Incoming, tx *transaction.Server, log *zap.Logger, with func(*call)) bool {
 	req, source := in.Req, in.Flow.Remote
+	full, urgent := d.overloaded(in)
+	if full != "" {
+		d.busy(in, tx, full)
+		return false
+	}
 	if code, reason, headers := d.admissible(req); code != 0 {
 		log.Info("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
 		d.answer(req, tx, code, reason, headers...)
 		return false
 	}
 	c := d.newCall(req.CallID().Value())
-	c.source = source
+	c.source, c.urgent = source, urgent
 	with(c)
 	c.in = received{raw: bytes.Clone(in.Raw), at: in.At, local: in.Flow.Local}
-	if code, reason := d.admit(c, attempt(req)); code != 0 {
-		log.Warn("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
-		var headers []sipmsg.Header
+	code, reason := d.admit(c, attempt(req))
+	if reason == policy.ReasonTrunkLimit && d.emergency(in) {
+		c.urgent = true
+		code, reason = d.admit(c, attempt(req))
+	}
+	if code != 0 {
 		if code == 503 {
-			headers = append(headers, sipmsg.NewHeader("Retry-After", "5"))
+			d.busy(in, tx, reason)
+			return false
 		}
-		d.answer(req, tx, code, reason, headers...)
+		log.Warn("a call was refused", zap.Int("status", code), zap.String("reason", reason), zap.Stringer("source", source))
+		d.answer(req, tx, code, reason)
 		return false
 	}
 	c.serveInvite(req, tx)
@@ -332,17 +343,22 @@ func (d *Door) admissible(req *sipmsg.Request) (code int, reason string, headers
 	return 0, "", nil
 }
 
-// admit enters a call into the door's books, or says why there is no room.
+// admit enters a call into the door's books, or says why there is no room: a
+// 503's reason is a code of policy.
 func (d *Door) admit(c *call, attempt string) (code int, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	spare := 0
+	if c.urgent {
+		spare = d.cfg.spare()
+	}
 	switch {
 	case d.draining.Load():
-		return 503, "Service Unavailable"
-	case len(d.calls) >= d.cfg.MaxCalls:
-		return 503, "Service Unavailable"
-	case d.cfg.MaxCallsPerTrunk > 0 && c.trunk.Name != "" && d.perTrunk[c.trunk.Name] >= d.cfg.MaxCallsPerTrunk:
-		return 503, "Service Unavailable"
+		return 503, policy.ReasonDraining
+	case len(d.calls) >= d.cfg.MaxCalls+spare:
+		return 503, policy.ReasonTooManyCalls
+	case d.cfg.MaxCallsPerTrunk > 0 && c.trunk.Name != "" && d.perTrunk[c.trunk.Name] >= d.cfg.MaxCallsPerTrunk+spare:
+		return 503, policy.ReasonTrunkLimit
 	case attempt != "" && d.attempts[attempt] != nil:
 		return 482, "Loop Detected"
 	}

@@ -67,9 +67,6 @@ type Metrics interface {
 	SIPRefused(code string) // answered, not served, by reason code
 	FramesDropped(n uint64)
 	Panicked()
-	// Refused counts a call that was refused before it was judged, or that no
-	// target took, by its reason code.
-	Refused(reason string)
 	// Attempted counts what an INVITE to a target came to: answered, refused, or
 	// a way to fail (upstream.Failure).
 	Attempted(destination, target, result string)
@@ -84,6 +81,7 @@ type Door struct {
 	trunks   []trunk
 	pbx      []netip.Prefix
 	upstream *upstream.Pool
+	overload overload
 	flowSign []byte // signs flow tokens
 	ways     []way  // out, for calls of the PBX
 
@@ -148,6 +146,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		idle:     make(chan struct{}, 1),
 	}
 	d.bench.Store(deps.Bench)
+	d.overload.calls.perSecond, d.overload.urgent.perSecond = float64(cfg.MaxCallRate), float64(cfg.MaxCallRate)
 	for _, t := range cfg.Trunks {
 		nt := trunk{Trunk: t}
 		for _, a := range t.Addresses {
@@ -393,5 +392,4 @@ func (noMetrics) SIPDropped(string)             {}
 func (noMetrics) SIPRefused(string)             {}
 func (noMetrics) FramesDropped(uint64)          {}
 func (noMetrics) Panicked()                     {}
-func (noMetrics) Refused(string)                {}
 func (noMetrics) Attempted(_, _, _ string)      {}

@@ -170,7 +170,7 @@ func (c *call) unserved(dest, reason string, err error) {
 	c.came("failed: " + err.Error())
 	c.rec.Errors = append(c.rec.Errors, fmt.Sprintf("%s: destination %s: %s", reason, dest, err))
 	c.log.Error("no target takes the call", zap.String("destination", dest), zap.String("reason", reason), zap.Error(err))
-	c.d.deps.Metrics.Refused(reason)
+	c.d.deps.Metrics.SIPRefused(reason)
 	if c.caller.in == nil || !c.answeredAt.IsZero() {
 		c.end("portero", err.Error())
 		return

@@ -24,7 +24,6 @@ func (c countedDrops) SIPDropped(reason string)    { c[reason]++ }
 func (c countedDrops) SIPRefused(code string)      { c[code]++ }
 func (countedDrops) FramesDropped(uint64)          {}
 func (c countedDrops) Panicked()                   { c["panic"]++ }
-func (countedDrops) Refused(string)                {}
 func (countedDrops) Attempted(_, _, _ string)      {}
 
 const invite = "INVITE sip:100@192.0.2.1 SIP/2.0\r\nv: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n" +

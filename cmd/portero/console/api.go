@@ -24,12 +24,14 @@ type Health struct {
 	Mode     string       `json:"mode"`      // observe or enforce
 	CallsNow int          `json:"calls_now"` //
 	Store    store.Health `json:"store"`     //
-	Version  string       `json:"version"`   //
+	// Upstream says how many targets can be sent calls to.
+	Upstream UpstreamHealth `json:"upstream"`
+	Version  string         `json:"version"` //
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	st := s.deps.Status()
-	h := Health{OK: !st.Draining, Draining: st.Draining, Mode: st.Mode, CallsNow: st.CallsNow, Store: s.deps.Store.Health(), Version: s.deps.Version}
+	h := Health{OK: !st.Draining, Draining: st.Draining, Mode: st.Mode, CallsNow: st.CallsNow, Store: s.deps.Store.Health(), Upstream: s.upstreamHealth(), Version: s.deps.Version}
 	code := http.StatusOK
 	if !h.OK {
 		code = http.StatusServiceUnavailable

@@ -5,6 +5,7 @@
 //	GET    /metrics              Prometheus
 //	GET    /api/calls            records, newest first; since, until, from, class, limit
 //	GET    /api/calls/{id}       one record, by Portero's id or the Call-ID
+//	GET    /api/upstream         the destinations' targets and how they fare
 //	GET    /api/callbacks        promises; state
 //	POST   /api/callbacks/run    dial what is due now; now=true: also what waits for a retry
 //	DELETE /api/callbacks/{id}   cancel a promise, by id or number

@@ -44,9 +44,9 @@ func (s *Server) jsonErrors(mux *http.ServeMux) http.Handler {
 			w.Header().Set("Allow", allow)
 			s.fail(w, d.status, r.Method+" is not allowed here; allowed: "+allow)
 		case strings.HasPrefix(r.URL.Path, "/api"):
-			s.fail(w, http.StatusNotFound, "nothing is here; there are /api/calls, /api/calls/{id}, /api/callbacks, /api/callbacks/run")
+			s.fail(w, http.StatusNotFound, "nothing is here; there are /api/calls, /api/calls/{id}, /api/upstream, /api/callbacks, /api/callbacks/run")
 		default:
-			s.fail(w, http.StatusNotFound, "nothing is here; there are /healthz, /metrics, /api/calls, /api/callbacks")
+			s.fail(w, http.StatusNotFound, "nothing is here; there are /healthz, /metrics, /api/calls, /api/upstream, /api/callbacks")
 		}
 	})
 }

@@ -34,7 +34,6 @@ type Metrics struct {
 	rtpLost       *prometheus.CounterVec
 	rtpDropped    *prometheus.CounterVec
 	dials         *prometheus.CounterVec
-	refused       *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
 	panics        prometheus.Counter
 }
@@ -65,7 +64,6 @@ func NewMetrics() *Metrics {
 		rtpLost:       counters("portero_rtp_lost_total", "RTP packets missing by sequence number in calls that ended, by side.", "side"),
 		rtpDropped:    counters("portero_rtp_dropped_total", "RTP packets refused in calls that ended, by side.", "side"),
 		dials:         counters("portero_callback_dials_total", "Callbacks dialled, by outcome.", "outcome"),
-		refused:       counters("portero_calls_refused_total", "Calls refused before they were judged, or that no target took, by reason code.", "reason"),
 		attempts:      counters("portero_upstream_attempts_total", "INVITEs sent to targets, by what they came to.", "destination", "target", "result"),
 		panics:        counter("portero_panics_total", "Handlers that panicked; each cost its call only."),
 	}
@@ -113,8 +111,8 @@ func (m *Metrics) Decided(d policy.Decision, enforced bool) {
 // program's own words.
 func (m *Metrics) SIPDropped(reason string) { m.sipDropped.WithLabelValues(reason).Inc() }
 
-// SIPRefused counts a request that was refused before any judgement, by its
-// reason code.
+// SIPRefused counts a request that was answered and not served, whatever anybody
+// thinks of its sender, by reason code.
 func (m *Metrics) SIPRefused(code string) { m.sipRefused.WithLabelValues(code).Inc() }
 
 // FramesDropped counts frames that the analysis was too late for.
@@ -125,9 +123,6 @@ func (m *Metrics) Panicked() { m.panics.Inc() }
 
 // Dialed counts a callback's attempt.
 func (m *Metrics) Dialed(outcome string) { m.dials.WithLabelValues(outcome).Inc() }
-
-// Refused counts a call that got no further than the door, by its reason code.
-func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
 
 // Attempted counts an INVITE to a target, both named as in the configuration.
 func (m *Metrics) Attempted(destination, target, result string) {

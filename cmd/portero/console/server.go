@@ -12,6 +12,7 @@ import (
 
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // Deps are the rooms a console shows.
@@ -21,6 +22,8 @@ type Deps struct {
 	Status  func() Status // the door's
 	Store   *store.Store
 	Metrics *Metrics
+	// Upstream lists the door's targets; nil: there are none to show.
+	Upstream func() []upstream.TargetStatus
 	// Run dials what is due, see [callback.Dialer.RunOnce]; nil: callbacks are off.
 	Run func(ctx context.Context, hasten bool) (callback.Ran, error)
 	// Now is the clock; nil is time.Now.
@@ -110,6 +113,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /metrics", s.deps.Metrics.Handler())
 	mux.HandleFunc("GET /api/calls", s.calls)
 	mux.HandleFunc("GET /api/calls/{id}", s.call)
+	mux.HandleFunc("GET /api/upstream", s.upstream)
 	mux.HandleFunc("GET /api/callbacks", s.callbacks)
 	mux.HandleFunc("POST /api/callbacks/run", s.run)
 	mux.HandleFunc("DELETE /api/callbacks/{id}", s.cancel)

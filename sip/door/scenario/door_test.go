@@ -96,6 +96,8 @@ type settings struct {
 	// Broken breaks a part of the door: prompts (there is no library, and
 	// whoever plays one panics) or store (promises cannot be written).
 	Broken string `yaml:"broken"`
+	// Names are what DNS says of names in target URIs: addresses with ports.
+	Names map[string][]string `yaml:"names"`
 }
 
 func defaults() settings {
@@ -116,6 +118,7 @@ func defaults() settings {
 type testDoor struct {
 	*door.Door
 	net    *scenario.Network
+	names  *names
 	stop   context.CancelFunc
 	served chan error
 	relay  *relay.Relay
@@ -138,7 +141,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 			t.Fatalf("the config block: %v", err)
 		}
 	}
-	d := &testDoor{net: n, served: make(chan error, 1), quiet: make(chan struct{}), dialed: make(chan callback.Result, 8)}
+	d := &testDoor{net: n, names: &names{of: s.Names}, served: make(chan error, 1), quiet: make(chan struct{}), dialed: make(chan callback.Result, 8)}
 	destinations := map[string]bool{}
 	for name := range s.Door.Destinations {
 		destinations[name] = true
@@ -169,7 +172,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 	d.Door, err = door.New(s.Door, door.Deps{
 		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
-		Records: d.keep, Verifier: verifies,
+		Records: d.keep, Verifier: verifies, Resolver: d.names,
 		Timers: timers,
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
@@ -264,6 +267,8 @@ func (d *testDoor) Records() ([]byte, error) {
 //	door dialed OUTCOME          that dial ended so, within 5 s
 //	door cut AGENT               nothing can be sent to AGENT any more
 //	door mend AGENT              it can again
+//	door name NAME ADDRESS…      DNS says so of NAME from now on; without addresses
+//	                             it fails
 //	door target AGENT STATE      the target at that agent is up, refusing, failed
 //	                             or down, within 5 s
 func (d *testDoor) Do(words []string) error {
@@ -297,6 +302,9 @@ func (d *testDoor) Do(words []string) error {
 	case len(words) == 2 && (words[0] == "cut" || words[0] == "mend"):
 		d.net.Cut(scenario.Address(words[1]), words[0] == "cut")
 		return nil
+	case len(words) >= 2 && words[0] == "name":
+		d.names.set(words[1], words[2:])
+		return nil
 	case len(words) == 3 && words[0] == "target":
 		return d.target("udp:"+scenario.Address(words[1]).String(), words[2])
 	case len(words) == 2 && words[0] == "dialed":
@@ -310,7 +318,7 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, heard, drain, press, owes, dial, dialed, cut, mend, target", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, heard, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
 }
 
 // target waits until an address fares as a script says.
