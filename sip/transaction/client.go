@@ -313,22 +313,9 @@ func (t *Client) wait(d time.Duration) {
 	t.arm(d)
 }
 
-// Forget has a transaction no longer tell its user; what comes is absorbed, and
-// a refused INVITE still acknowledged.
-func (t *Client) Forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.user = nobody{}
-}
-
 // Drop ends a transaction at once: nothing more is sent, and its user is told
 // nothing. Not for an INVITE, which a peer may yet answer.
 func (t *Client) Drop() { t.stop() }
-
-type nobody struct{}
-
-func (nobody) Response(*sipmsg.Response) {}
-func (nobody) Failed(error)              {}
 
 // Hand gives an answered INVITE's transaction another user, for the 2xx that are
 // repeated or come of other branches.

@@ -42,7 +42,14 @@ type Server struct {
 }
 
 func newServer(l *Layer, key serverKey, in Incoming) *Server {
-	return &Server{layer: l, key: key, flow: in.Flow, to: replyPort(in.Req.Via(), in.Flow), invite: in.Req.IsInvite()}
+	t := &Server{layer: l, key: key, flow: in.Flow, to: replyPort(in.Req.Via(), in.Flow), invite: in.Req.IsInvite()}
+	if !t.invite {
+		// RFC 4320 section 4.1: after timer F its sender no longer listens, so a
+		// request that nobody answered is forgotten. T4 more, for the 408 of a
+		// proxy whose own timer F began a moment after.
+		t.wait(l.timers.Timeout() + l.timers.T4)
+	}
+	return t
 }
 
 // Flow is where the request came from.
@@ -141,7 +148,7 @@ func (t *Server) arm(d time.Duration) {
 func (t *Server) tick() {
 	t.mu.Lock()
 	left := time.Until(t.deadline)
-	if t.state == terminated || t.state < accepted {
+	if t.state == terminated || t.state < accepted && t.invite {
 		t.mu.Unlock()
 		return
 	}
