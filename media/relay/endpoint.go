@@ -151,10 +151,13 @@ func (e *endpoint) receive(b []byte, src netip.AddrPort, now int64, forward func
 		e.learnt.Store(&learnt{under: e.seen, addr: src})
 		e.s.log.Debug("media source latched", zap.Stringer("side", e.side), zap.Stringer("source", src), zap.Stringer("sdp", e.latch.sdp))
 		for _, h := range c.held[:c.kept] {
-			if hp, err := codec.ParseRTP(h.b); err == nil {
+			hp, err := codec.ParseRTP(h.b)
+			if err == nil {
 				e.measure(&hp, len(h.b), h.at)
-				forward(h.b, hp, true, h.at)
+			} else {
+				e.count.other.Add(1)
 			}
+			forward(h.b, hp, err == nil, h.at)
 		}
 		c.kept = 0
 	}

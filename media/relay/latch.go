@@ -52,7 +52,8 @@ type latch struct {
 	flowing bool  // ssrc and seq are known
 	sdpAt   int64 // last RTP from the SDP's own address before latching; 0 never
 	barred  netip.AddrPort
-	until   int64 // end of barred
+	until   int64      // end of barred
+	spoke   netip.Addr // host of the source latched last, whatever the SDP said since
 
 	cands [candidates]candidate
 }
@@ -87,8 +88,11 @@ func newLatch(mode string, need int) latch {
 
 // aim starts anew for a peer at a new address.
 func (l *latch) aim(sdp netip.AddrPort, now int64) {
-	if l.rank != nobody && sdp.IsValid() {
-		l.barred, l.until = l.source, now+barredFor
+	if l.rank != nobody {
+		l.spoke = l.source.Addr()
+		if sdp.IsValid() {
+			l.barred, l.until = l.source, now+barredFor
+		}
 	}
 	l.sdp, l.source, l.rank, l.flowing, l.sdpAt = sdp, netip.AddrPort{}, nobody, false, 0
 	for i := range l.cands {
@@ -119,11 +123,11 @@ func (l *latch) admit(b []byte, p *codec.RTP, src netip.AddrPort, now int64) (ad
 	if r > l.worst {
 		return refuse, nil
 	}
-	if p == nil { // T.38, STUN, keep-alives: blind, but only from where the SDP says
+	if p == nil { // T.38, STUN, keep-alives: blind, but as a rule only from where the SDP says
 		if r == exact {
 			return pass, nil
 		}
-		return refuse, nil
+		return l.fax(b, src, r, now)
 	}
 	switch {
 	case r < l.rank && l.rank != nobody:

@@ -185,8 +185,9 @@ func (l *leg) onOther(in *incoming) {
 	l.translateEvent(other, req)
 	setBody(req, b.contentType, b.data)
 	branch := c.current()
+	l.awaits(in)
 	other.send(req, false, func(res *sipmsg.Response) {
-		if res.StatusCode == 100 {
+		if res.StatusCode == 100 || !res.IsProvisional() && !l.awaited(in) {
 			return
 		}
 		if branch != nil && branch.over {
@@ -204,7 +205,9 @@ func (l *leg) onOther(in *incoming) {
 		l.respond(in, out)
 	}, func(err error) {
 		l.log.Info("no response from the other leg", zap.String("method", string(in.req.Method)), zap.Error(err))
-		l.respondPlain(in, 408, "Request Timeout")
+		if l.awaited(in) {
+			l.respondPlain(in, 408, "Request Timeout")
+		}
 	})
 }
 

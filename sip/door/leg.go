@@ -74,6 +74,7 @@ type leg struct {
 
 	timer    sessionTimer
 	own      *ownReinvite // our INVITE that no other leg asked for
+	waiting  []*incoming  // requests of the peer's that were handed on and have no final response yet
 	updating *incoming    // the peer's UPDATE that has no final response yet
 	offering *outgoing    // our UPDATE with an offer that has no final response yet
 	unforked *dialog      // as it was before there was an early dialog; nil before that
@@ -282,6 +283,7 @@ func (l *leg) gone(code int) {
 	l.state = legGone
 	l.ended = time.Now()
 	l.timer.stop()
+	l.abandon()
 	if l.code == 0 {
 		l.code = code
 	}

@@ -51,6 +51,7 @@ type sessionTimer struct {
 	agreed    bool          // by the peer; else the door refreshes for itself
 	wanted    bool          // the peer asked for a timer of its own accord
 	least     time.Duration // the largest Min-SE the peer has named
+	raised    int           // how often it did so by 422
 	next      *time.Timer   // the door's next refresh
 	expiry    *time.Timer   // the end, unless somebody refreshes
 }
@@ -189,10 +190,8 @@ func (l *leg) grantTimer(req *sipmsg.Request, res *sipmsg.Response) {
 	t := &l.timer
 	knows := supports(req, "timer")
 	asked, refresher := sessionExpires(req)
-	if !knows && asked < cfg.MinSE {
-		if !t.agreed || t.refresher {
-			l.runTimer(0, false, false)
-		}
+	if !knows && asked < cfg.MinSE { // a timer that was there ends with this request (section 7.4)
+		l.runTimer(0, false, false)
 		l.c.pairTimers()
 		return
 	}
@@ -270,12 +269,17 @@ func (c *call) pairTimers() {
 func (l *leg) longer(req *sipmsg.Request, res *sipmsg.Response) bool {
 	asked, _ := sessionExpires(req)
 	least := minSE(res)
-	if res.StatusCode != 422 || asked == 0 || least <= asked || least > maxInterval {
+	if res.StatusCode != 422 || asked == 0 || least <= asked || least > maxInterval || l.timer.raised >= maxRaised {
 		return false
 	}
 	l.timer.least = least
+	l.timer.raised++
 	return true
 }
+
+// maxRaised bounds the 422s that are followed on a leg, some for proxies on the
+// way.
+const maxRaised = 8
 
 // theirs is a refusal as the other leg's peer may see it: a 422 was between the
 // door and whoever sent it.

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -59,6 +60,33 @@ func TestTooShort(t *testing.T) {
 		bad, least := c.cfg.tooShort(req)
 		if bad != c.want || bad && least.Value() != "90" {
 			t.Errorf("%s Supported: %s Session-Expires: %s: got %v %v", c.method, c.supported, c.expires, bad, least)
+		}
+	}
+}
+
+// A peer cannot have the door ask for ever.
+func TestLonger(t *testing.T) {
+	l := &leg{}
+	tries := 0
+	for asked := 90; tries < 100; asked, tries = asked+1, tries+1 {
+		req := request(sipmsg.INVITE, "", "")
+		req.AppendHeader(sipmsg.NewHeader("Session-Expires", strconv.Itoa(asked)))
+		res := sipmsg.NewResponse(422, "Session Interval Too Small")
+		res.AppendHeader(sipmsg.NewHeader("Min-SE", strconv.Itoa(asked+1)))
+		if !l.longer(req, res) {
+			break
+		}
+	}
+	if tries != maxRaised {
+		t.Errorf("asked %d times again, want %d", tries, maxRaised)
+	}
+	for _, c := range []struct{ asked, least string }{{"90", "90"}, {"90", ""}, {"90", "86401"}, {"", "100"}} {
+		req := request(sipmsg.INVITE, "", "")
+		req.AppendHeader(sipmsg.NewHeader("Session-Expires", c.asked))
+		res := sipmsg.NewResponse(422, "Session Interval Too Small")
+		res.AppendHeader(sipmsg.NewHeader("Min-SE", c.least))
+		if (&leg{}).longer(req, res) {
+			t.Errorf("Session-Expires %q, Min-SE %q: asked again", c.asked, c.least)
 		}
 	}
 }

@@ -54,18 +54,20 @@ func (l *leg) onUpdate(in *incoming) {
 		setBody(req, b.contentType, b.data)
 	}
 	l.updating = in
-	done := func() {
+	l.awaits(in)
+	done := func() bool {
 		l.updating = nil
 		if offer != nil {
 			other.offering = nil
 		}
+		return l.awaited(in)
 	}
 	o := other.send(req, false, func(res *sipmsg.Response) {
 		if res.StatusCode == 100 {
 			return
 		}
-		if !res.IsProvisional() {
-			done()
+		if !res.IsProvisional() && !done() {
+			return
 		}
 		if other.longer(req, res) && l.state == legUp && other.state == legUp {
 			other.ours = before
@@ -99,12 +101,14 @@ func (l *leg) onUpdate(in *incoming) {
 		}
 		l.acceptUpdate(in, out)
 	}, func(err error) {
-		done()
+		waits := done()
 		if offer != nil {
 			other.ours = before
 		}
 		l.log.Info("no response from the other leg", zap.String("method", string(in.req.Method)), zap.Error(err))
-		l.respondPlain(in, 408, "Request Timeout")
+		if waits {
+			l.respondPlain(in, 408, "Request Timeout")
+		}
 	})
 	if offer != nil {
 		other.offering = o
