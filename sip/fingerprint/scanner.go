@@ -3,11 +3,12 @@ package fingerprint
 import "bytes"
 
 // scanners are words of the User-Agents of tools that search address space for
-// SIP to break into: SIPVicious, sipcli, VaxSIP as scanners use it, pplsip,
-// sundayddr and the rest of the well-known reject lists.
+// SIP to break into: SIPVicious, sipcli, VaxSIP as scanners use it, pplsip and
+// its successor SIPPTS, Mr.SIP, Nmap's scripts, sundayddr and the rest of the
+// well-known reject lists. What monitoring uses too (sipsak, SIPp) is not here.
 var scanners = [...]string{
 	"friendly-scanner", "friendly-request", "sipvicious", "sipcli", "sip-scan", "sipscan",
-	"vaxsipuseragent", "vaxipuseragent", "pplsip", "sundayddr", "siparmyknife", "sivus",
+	"vaxsipuseragent", "vaxipuseragent", "pplsip", "sippts", "mr.sip", "nmap nse", "sundayddr", "siparmyknife", "sivus",
 }
 
 // IsScanner reports whether a datagram comes from a known scanning tool, cheap
@@ -33,12 +34,14 @@ func IsScanner(raw []byte) bool {
 				return true
 			}
 		case foldEqual(name, "From"), foldEqual(name, "f"):
-			// SIPVicious signs its From: "sipvicious"<sip:100@1.1.1.1>.
-			if containsFold(value, `"sipvicious"`) {
+			// SIPVicious signs its From: "sipvicious"<sip:100@1.1.1.1>. Whoever renames
+			// it leaves the address, which is a resolver's and calls nobody. Nmap's
+			// version probe comes from sip:nm@nm.
+			if containsFold(value, `"sipvicious"`) || containsFold(value, "@1.1.1.1>") || containsFold(value, "<sip:nm@nm>") {
 				return true
 			}
 		case foldEqual(name, "Contact"), foldEqual(name, "m"):
-			if containsFold(value, "sip:123@1.1.1.1") {
+			if containsFold(value, "sip:123@1.1.1.1") || containsFold(value, "sip:100@1.1.1.1") {
 				return true
 			}
 		}

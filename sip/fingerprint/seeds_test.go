@@ -237,6 +237,12 @@ func TestIsScanner(t *testing.T) {
 		{"sipcli", "INVITE sip:h SIP/2.0\nuser-agent:SIPCLI/v1.8\n\n", true},
 		{"VaxSIP", "INVITE sip:h SIP/2.0\nUser-Agent: VaxSIPUserAgent/3.1\n\n", true},
 		{"pplsip", "INVITE sip:h SIP/2.0\nUser-Agent: pplsip\n\n", true},
+		{"a renamed SIPVicious", "OPTIONS sip:100@h SIP/2.0\nFrom: \"PBX\"<sip:100@1.1.1.1>;tag=6163\nUser-Agent: PBX\n\n", true},
+		{"SIPPTS", "OPTIONS sip:h SIP/2.0\nUser-Agent: SIPPTS/4.0\n\n", true},
+		{"Nmap's version probe", "OPTIONS sip:nm SIP/2.0\nVia: SIP/2.0/TCP nm;branch=foo\nFrom: <sip:nm@nm>;tag=root\nTo: <sip:nm2@nm2>\nCall-ID: 50000\n\n", true},
+		{"Nero SIPPS, a telephone", "INVITE sip:h SIP/2.0\nUser-Agent: Nero SIPPS IP Phone Version 2.0.51.16\n\n", false},
+		{"a subscriber of 1.1.1.100", "INVITE sip:h SIP/2.0\nFrom: <sip:100@1.1.1.100>;tag=1\n\n", false},
+		{"a number that begins so", "INVITE sip:h SIP/2.0\nFrom: <sip:123@11.1.1.1>;tag=1\nContact: <sip:123@192.0.2.1>\n\n", false},
 		{"sundayddr", "REGISTER sip:h SIP/2.0\nUser-Agent: sundayddr\n\n", true},
 		{"a body that quotes one", "MESSAGE sip:h SIP/2.0\nUser-Agent: phone\n\nUser-Agent: friendly-scanner\n", false},
 		{"a subject that quotes one", "INVITE sip:h SIP/2.0\nSubject: about friendly-scanner\nUser-Agent: phone\n\n", false},
@@ -306,6 +312,49 @@ func TestTraces(t *testing.T) {
 	t.Log(stacks)
 	for says, n := range wrong {
 		t.Errorf("%d times: %s", n, says)
+	}
+}
+
+// No message of a capture is a scanner's, of whatever method, but those of a
+// scan.
+func TestTracesWithoutScanners(t *testing.T) {
+	root := os.Getenv("PORTERO_TRACES")
+	if root == "" {
+		t.Skip("PORTERO_TRACES is not set: no captures to read")
+	}
+	files, err := filepath.Glob(filepath.Join(root, "pcaps", "*"))
+	if err != nil || len(files) == 0 {
+		t.Skipf("%s holds no captures: %v", root, err)
+	}
+	seen, scans := 0, 0
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s := string(b); ; {
+			i := strings.Index(s, " SIP/2.0\r\n")
+			if i < 0 {
+				break
+			}
+			start := max(strings.LastIndexByte(s[:i], '\n')+1, i-100, 0)
+			s2 := s[start:]
+			end := strings.Index(s2, "\r\n\r\n")
+			if end < 0 {
+				break
+			}
+			seen++
+			if IsScanner([]byte(s2[:end+4])) {
+				scans++
+				if !strings.Contains(name, "Forensic_challenge") {
+					t.Errorf("%s: taken for a scanner:\n%s", filepath.Base(name), s2[:end])
+				}
+			}
+			s = s2[end:]
+		}
+	}
+	if seen < 1000 || scans == 0 {
+		t.Errorf("%d requests, %d of scanners", seen, scans)
 	}
 }
 
