@@ -63,6 +63,9 @@ const (
 	ReasonTooManyCalls = "P520-too-many-calls"
 	// ReasonCallRate: more calls a second than the door takes.
 	ReasonCallRate = "P522-call-rate"
+	// ReasonOverloaded: the door is so far behind that the caller has given up
+	// waiting.
+	ReasonOverloaded = "P523-overloaded"
 	// ReasonSourceLimit: the limit of calls or requests of one source is reached.
 	ReasonSourceLimit = "P525-source-limit"
 	// ReasonCallerLimit: the limit of new calls of one caller is reached.
@@ -118,6 +121,7 @@ var Reasons = []Reason{
 	{ReasonTooLarge, "the request is too large"},
 	{ReasonTooManyCalls, "the limit of calls is reached"},
 	{ReasonCallRate, "too many calls a second"},
+	{ReasonOverloaded, "the door is too far behind to take the call"},
 	{ReasonSourceLimit, "the source's limit is reached"},
 	{ReasonCallerLimit, "the caller's limit of new calls is reached"},
 	{ReasonTrunkLimit, "the trunk's limit is reached"},

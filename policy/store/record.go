@@ -34,10 +34,10 @@ type Record struct {
 	Digits          int    `json:"digits"`           // keys the caller pressed; how many, never which: they may be a PIN
 
 	Identity    *Identity          `json:"identity,omitempty"` // what Identity headers are worth; absent when they were not verified
-	Fingerprint Fingerprint        `json:"fingerprint"` // what the raw signalling says of the caller's stack
-	Verdicts    []policy.Verdict   `json:"verdicts"`    // each change in the order of time, the final one last
-	Decisions   []RecordedDecision `json:"decisions"`   // what rules ordered, in the order of time
-	Errors      []string           `json:"errors"`      // what went wrong, as logged
+	Fingerprint Fingerprint        `json:"fingerprint"`        // what the raw signalling says of the caller's stack
+	Verdicts    []policy.Verdict   `json:"verdicts"`           // each change in the order of time, the final one last
+	Decisions   []RecordedDecision `json:"decisions"`          // what rules ordered, in the order of time
+	Errors      []string           `json:"errors"`             // what went wrong, as logged
 }
 
 // Identity is the outcome of verifying a call's Identity headers (RFC 8224).

@@ -66,6 +66,12 @@ type Config struct {
 	// Upstream is the choice among the targets of a destination; its keys stand
 	// among these.
 	Upstream upstream.Config `yaml:",inline"`
+	// MaxDelay is the longest that an INVITE may have waited before the door gets
+	// round to it. By then its caller has sent it again and more wait behind it: it
+	// gets 503 with Retry-After before anything is spent on it, so that the carrier
+	// tries elsewhere and the door catches up. Emergency calls are served. Default:
+	// 2s; 0 is no bound.
+	MaxDelay time.Duration `yaml:"max_delay"`
 	// MaxCallRate is how many calls a second are taken, with as many at once after
 	// a pause; more get 503 with Retry-After before anything is spent on them.
 	// Emergency calls have as much again for themselves. Default: 0, no bound.
@@ -157,6 +163,7 @@ func Defaults() Config {
 		CallbackVia:   "agents",
 		Refer:         referPass,
 		MaxCalls:      2000,
+		MaxDelay:      2 * time.Second,
 		MaxMessage:    32 << 10,
 		MaxHeaders:    128,
 		RingTimeout:   3 * time.Minute,
@@ -269,7 +276,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		d    time.Duration
 		zero bool
 	}{
-		{"ring_timeout", c.RingTimeout, false}, {"answer_timeout", c.AnswerTimeout, false}, {"drain", c.Drain, true},
+		{"ring_timeout", c.RingTimeout, false}, {"answer_timeout", c.AnswerTimeout, false}, {"drain", c.Drain, true}, {"max_delay", c.MaxDelay, true},
 	} {
 		if r.d < 0 || r.d == 0 && !r.zero {
 			fault(r.path, "%v is not a time to wait; allowed: more than 0s", r.d)

@@ -40,7 +40,8 @@ type Received struct {
 	Flow Flow
 	// Data is the message. It is the reader's buffer: whoever keeps it copies it.
 	Data []byte
-	At   time.Time
+	// At is when it arrived: by the kernel's clock where that is to be had.
+	At time.Time
 }
 
 // Target is where a request is to be sent.

@@ -20,23 +20,31 @@ type socket struct {
 	local netip.AddrPort
 }
 
-// packetConn is what a socket needs: *net.UDPConn, or any net.PacketConn
-// adapted to it.
+// packetConn is what a socket needs.
 type packetConn interface {
-	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	// read returns a datagram, its sender and its arrival.
+	read(b []byte) (int, netip.AddrPort, time.Time, error)
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 	Close() error
+}
+
+// anyUDP is a UDP socket whose arrivals are those of its reader.
+type anyUDP struct{ *net.UDPConn }
+
+func (c anyUDP) read(b []byte) (int, netip.AddrPort, time.Time, error) {
+	n, from, err := c.ReadFromUDPAddrPort(b)
+	return n, from, time.Now(), err
 }
 
 // anyConn adapts a net.PacketConn that is no UDP socket: a network in memory.
 type anyConn struct{ net.PacketConn }
 
-func (c anyConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+func (c anyConn) read(b []byte) (int, netip.AddrPort, time.Time, error) {
 	n, from, err := c.ReadFrom(b)
 	if err != nil {
-		return n, netip.AddrPort{}, err
+		return n, netip.AddrPort{}, time.Time{}, err
 	}
-	return n, addrPort(from), nil
+	return n, addrPort(from), time.Now(), nil
 }
 
 func (c anyConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
@@ -56,7 +64,7 @@ func (l *Layer) UDP(pc net.PacketConn) (serve func() error, err error) {
 func (l *Layer) addSocket(pc net.PacketConn) (*socket, error) {
 	s := &socket{local: addrPort(pc.LocalAddr())}
 	if u, ok := pc.(*net.UDPConn); ok {
-		s.conn = u
+		s.conn = withStamps(u)
 	} else {
 		s.conn = anyConn{pc}
 	}
@@ -73,7 +81,7 @@ func (l *Layer) addSocket(pc net.PacketConn) (*socket, error) {
 func (l *Layer) readUDP(s *socket) error {
 	buf := make([]byte, maxDatagram)
 	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		n, from, at, err := s.conn.read(buf)
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return err
@@ -88,7 +96,7 @@ func (l *Layer) readUDP(s *socket) error {
 			continue
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		l.received(Received{Flow: Flow{Transport: UDP, Local: s.local, Remote: from, socket: s}, Data: buf[:n], At: time.Now()})
+		l.received(Received{Flow: Flow{Transport: UDP, Local: s.local, Remote: from, socket: s}, Data: buf[:n], At: at})
 	}
 }
 

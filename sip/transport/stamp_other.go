@@ -1,0 +1,7 @@
+//go:build !linux || !(amd64 || arm64)
+
+package transport
+
+import "net"
+
+func withStamps(c *net.UDPConn) packetConn { return anyUDP{c} }
