@@ -21,7 +21,7 @@ func (d *Door) overdue(in transaction.Incoming, now time.Time) bool {
 // tooLateFor tells the sender of an overdue INVITE to try elsewhere, or later
 // (RFC 3261 section 21.5.4).
 func (d *Door) tooLateFor(in transaction.Incoming, tx *transaction.Server, log *zap.Logger) {
-	d.deps.Metrics.Refused(policy.ReasonOverloaded)
+	d.deps.Metrics.SIPRefused(policy.ReasonOverloaded)
 	log.Warn("overloaded: a call is refused that has waited too long", zap.Duration("waited", time.Since(in.At)), zap.Stringer("source", in.Flow.Remote))
 	d.answer(in.Req, tx, 503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "2"), reasonHeader(503, policy.ReasonOverloaded))
 }
