@@ -255,10 +255,6 @@ func attempt(req *sipmsg.Request) string {
 // invite starts a call, or says why not.
 func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
 	log := d.log.WithLazy(zap.String("call_id", in.Req.CallID().Value()))
-	if d.overdue(in, time.Now()) {
-		d.tooLateFor(in, tx, log)
-		return
-	}
 	trunk, ok := d.trunkOf(in.Flow.Remote.Addr())
 	switch replacing := in.Req.GetHeader("Replaces") != nil; {
 	case !ok && replacing:

@@ -63,6 +63,8 @@ func (d *Door) overloaded(in transaction.Incoming) (reason string, urgent bool) 
 	switch {
 	case d.Draining():
 		return policy.ReasonDraining, false
+	case d.overdue(in):
+		reason = policy.ReasonOverloaded
 	case !d.overload.calls.take(in.At):
 		reason = policy.ReasonCallRate
 	case d.CallsNow() >= d.cfg.MaxCalls:
@@ -74,6 +76,12 @@ func (d *Door) overloaded(in transaction.Incoming) (reason string, urgent bool) 
 		return "", true
 	}
 	return reason, false
+}
+
+// overdue says whether an INVITE has waited for longer than max_delay. Requests
+// within a dialog and responses never are: they bring calls to their end.
+func (d *Door) overdue(in transaction.Incoming) bool {
+	return d.cfg.MaxDelay > 0 && time.Since(in.At) > d.cfg.MaxDelay
 }
 
 // spare is the room for emergency calls beyond max_calls. It has a bound, as a
