@@ -135,6 +135,8 @@ type Trunk struct {
 	// trunk's addresses, a port and transport if not 5060 and UDP. Default: none,
 	// and no call goes out by this trunk.
 	URI string `yaml:"uri"`
+	// Register keeps the door registered at a carrier that wants it.
+	Register Register `yaml:"register"`
 }
 
 // Destination is a place a call can go to: one PBX, or several for the same
@@ -209,6 +211,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			}
 		}
 		t.Credentials.check(at+".credentials", fault)
+		t.Register.check(t, at+".register", fault)
 	}
 	c.checkOutbound(fault)
 	if len(c.Destinations) == 0 {

@@ -256,6 +256,7 @@ func attempt(req *sipmsg.Request) string {
 func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
 	log := d.log.WithLazy(zap.String("call_id", in.Req.CallID().Value()))
 	trunk, ok := d.trunkOf(in.Flow.Remote.Addr())
+	trunk = d.lineTrunk(in.Req, in.Flow.Remote.Addr(), trunk)
 	switch replacing := in.Req.GetHeader("Replaces") != nil; {
 	case !ok && replacing:
 		d.inviteReplacing(in, tx, log)

@@ -70,6 +70,8 @@ type Metrics interface {
 	// Attempted counts what an INVITE to a target came to: answered, refused, or
 	// a way to fail (upstream.Failure).
 	Attempted(destination, target, result string)
+	// Registered notes whether the door is registered at a trunk.
+	Registered(trunk string, is bool)
 }
 
 // Door is one running front door.
@@ -241,6 +243,9 @@ func (d *Door) Serve(ctx context.Context) error {
 	unmirror := d.mirroring()
 	defer unmirror()
 	d.serving.Store(true)
+	rctx, unregister := context.WithCancel(ctx)
+	defer unregister()
+	registrations := d.register(rctx)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -249,6 +254,8 @@ func (d *Door) Serve(ctx context.Context) error {
 		d.log.Error("a listener failed, the door closes", zap.Error(err))
 		d.endAll("listener failed")
 	}
+	unregister()
+	registrations.Wait()
 	d.settleSide(500 * time.Millisecond)
 	d.tx.Settle(500 * time.Millisecond) // last BYEs get their answers
 	stop()
@@ -393,3 +400,4 @@ func (noMetrics) SIPRefused(string)             {}
 func (noMetrics) FramesDropped(uint64)          {}
 func (noMetrics) Panicked()                     {}
 func (noMetrics) Attempted(_, _, _ string)      {}
+func (noMetrics) Registered(string, bool)       {}

@@ -58,7 +58,7 @@ func (c Config) checkOutbound(fault func(path, format string, args ...any)) {
 			fault(at, "%v", err)
 		} else if a, err := netip.ParseAddr(trimBrackets(target.uri.Host)); err != nil {
 			fault(at, "%q is no IP address: calls go only where the trunk's addresses say; allowed: an IP address among them", target.uri.Host)
-		} else if owner, ok := c.TrunkOf(a); !ok || owner.Name != t.Name {
+		} else if _, ok := (Config{Trunks: []Trunk{t}}).TrunkOf(a); !ok {
 			fault(at, "%s is not among the addresses of trunk %q", a, t.Name)
 		}
 	}

@@ -35,6 +35,7 @@ type Metrics struct {
 	rtpDropped    *prometheus.CounterVec
 	dials         *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
+	registered    *prometheus.GaugeVec
 	panics        prometheus.Counter
 }
 
@@ -65,9 +66,11 @@ func NewMetrics() *Metrics {
 		rtpDropped:    counters("portero_rtp_dropped_total", "RTP packets refused in calls that ended, by side.", "side"),
 		dials:         counters("portero_callback_dials_total", "Callbacks dialled, by outcome.", "outcome"),
 		attempts:      counters("portero_upstream_attempts_total", "INVITEs sent to targets, by what they came to.", "destination", "target", "result"),
-		panics:        counter("portero_panics_total", "Handlers that panicked; each cost its call only."),
+		registered: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "portero_trunk_registered",
+			Help: "Whether the door is registered at a trunk that wants it: 1 or 0."}, []string{"trunk"}),
+		panics: counter("portero_panics_total", "Handlers that panicked; each cost its call only."),
 	}
-	r.MustRegister(m.callsNow, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(m.callsNow, m.registered, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, side := range []string{"caller", "far"} { // so that rates start at 0
 		m.rtpPackets.WithLabelValues(side)
 		m.rtpLost.WithLabelValues(side)
@@ -123,6 +126,15 @@ func (m *Metrics) Panicked() { m.panics.Inc() }
 
 // Dialed counts a callback's attempt.
 func (m *Metrics) Dialed(outcome string) { m.dials.WithLabelValues(outcome).Inc() }
+
+// Registered notes whether the door is registered at a trunk.
+func (m *Metrics) Registered(trunk string, is bool) {
+	v := 0.0
+	if is {
+		v = 1
+	}
+	m.registered.WithLabelValues(trunk).Set(v)
+}
 
 // Attempted counts an INVITE to a target, both named as in the configuration.
 func (m *Metrics) Attempted(destination, target, result string) {

@@ -359,7 +359,7 @@ func (s *step) message(words []string) error {
 			w.reason = strings.Trim(word, `"`)
 		case w.code > 0 && slices.Contains(methods, word):
 			w.method = word
-		case w.code == 0 && w.uri == "" && strings.Contains(word, ":"):
+		case w.code == 0 && w.uri == "" && (strings.Contains(word, ":") || strings.HasPrefix(word, "$")):
 			w.uri = word
 		default:
 			return fmt.Errorf("%q is not understood here; allowed: again, rel, norel, in NAME, sdp, sdp(…), nosdp, within DURATION, \"reason\", a Request-URI after a method, a method after a status", word)

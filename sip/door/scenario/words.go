@@ -8,7 +8,7 @@ import (
 
 // wordForm are the words in header values that stand for what only the run of a
 // scenario shows.
-var wordForm = regexp.MustCompile(`\$(replaces|replaced|cseq|path)\(([a-z]+)(?:/([a-z0-9]+))?(?:,([A-Z]+))?\)`)
+var wordForm = regexp.MustCompile(`\$(replaces|replaced|cseq|path|contact|uri)\(([a-z]+)(?:/([a-z0-9]+))?(?:,([A-Z]+))?\)`)
 
 // filled is a step with such words replaced:
 //
@@ -16,6 +16,8 @@ var wordForm = regexp.MustCompile(`\$(replaces|replaced|cseq|path)\(([a-z]+)(?:/
 //	$replaced(AGENT)       the same as the agent gets it: to-tag is its own
 //	$cseq(AGENT,METHOD)    the number of the last request of that method that the agent took
 //	$path(AGENT)           the Path of the last REGISTER that the agent took
+//	$contact(AGENT)        its Contact
+//	$uri(AGENT)            the URI in that; as a Request-URI too
 //
 // In a Refer-To they are escaped.
 func (r *runner) filled(s step) (step, error) {
@@ -34,6 +36,13 @@ func (r *runner) filled(s step) (step, error) {
 		})
 	}
 	s.what.fields = fields
+	s.what.uri = wordForm.ReplaceAllStringFunc(s.what.uri, func(w string) string {
+		v, e := r.word(wordForm.FindStringSubmatch(w))
+		if e != nil {
+			err = fmt.Errorf("%s: %w", w, e)
+		}
+		return v
+	})
 	return s, err
 }
 
@@ -56,15 +65,20 @@ func (r *runner) word(m []string) (string, error) {
 	case "replaced":
 		return d.id + ";to-tag=" + d.tag + ";from-tag=" + d.peerTag, nil
 	}
-	if m[1] == "path" {
+	if m[1] != "cseq" {
 		m[4] = "REGISTER"
 	}
 	req := d.got[m[4]]
 	if req == nil {
 		return "", fmt.Errorf("it took no %s in this call", m[4])
 	}
-	if m[1] == "path" {
+	switch m[1] {
+	case "path":
 		return req.get("Path"), nil
+	case "contact":
+		return req.get("Contact"), nil
+	case "uri":
+		return address(req.get("Contact")), nil
 	}
 	return fmt.Sprint(req.seq()), nil
 }
