@@ -25,7 +25,7 @@ func (c countedDrops) SIPRefused(code string)      { c[code]++ }
 func (countedDrops) FramesDropped(uint64)          {}
 func (c countedDrops) Panicked()                   { c["panic"]++ }
 func (countedDrops) Attempted(_, _, _ string)      {}
-func (countedDrops) Registered(string, bool) {}
+func (countedDrops) Registered(string, bool)       {}
 
 const invite = "INVITE sip:100@192.0.2.1 SIP/2.0\r\nv: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n" +
 	"To: <sip:100@192.0.2.1>\r\ni: 1\r\nCSeq: 1 INVITE\r\n"
