@@ -82,6 +82,10 @@ func (c *call) try(s *search) (*leg, error) {
 	return l, nil
 }
 
+// leastPatience is how many T1 a target has at least: by then the INVITE was sent
+// three times (RFC 3261 section 17.1.1.2), and one lost packet is not its fault.
+const leastPatience = 4
+
 // patience is how long a leg's peer may say nothing: its share of what is left of
 // try_for, if there are others.
 func (l *leg) patience() time.Duration {
@@ -89,7 +93,9 @@ func (l *leg) patience() time.Duration {
 	if l.at == nil || len(l.search.tried) == 1 && l.at.More == 0 {
 		return cfg.AnswerTimeout
 	}
-	return min(cfg.AnswerTimeout, (cfg.Upstream.TryFor-l.search.spent)/time.Duration(l.at.More+1))
+	left := cfg.Upstream.TryFor - l.search.spent
+	share := max(left/time.Duration(l.at.More+1), leastPatience*l.c.d.timers.T1)
+	return min(cfg.AnswerTimeout, left, share)
 }
 
 // lives notes a response that shows that the target takes calls.

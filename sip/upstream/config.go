@@ -11,8 +11,9 @@ import (
 type Config struct {
 	// TryFor is how long one call may look for a target that answers, over all
 	// targets of a destination: the time in which the caller hears nothing. What
-	// is left of it is shared by the targets that are still to be tried; the
-	// only target of a destination has answer_timeout instead. Default: 8s.
+	// is left of it is shared by the targets that are still to be tried, 2s each
+	// at least; the only target of a destination has answer_timeout instead.
+	// Default: 8s.
 	TryFor time.Duration `yaml:"try_for"`
 	// Cooldown is how long a target is passed over after it answered nothing, or
 	// could not be sent to, or refused health.fall calls in a row with 503; a 503

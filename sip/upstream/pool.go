@@ -268,7 +268,7 @@ func (a *Attempt) Answered(now time.Time) {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
 	if a.s.answered(a.began, a.p.cfg.Health, now) {
-		a.p.say(a.s, "a call was answered")
+		a.p.say(a.s, "a call was answered", now)
 	}
 }
 
@@ -280,7 +280,7 @@ func (a *Attempt) Failed(f Failure, retryAfter time.Duration, now time.Time) {
 	before, _ := a.s.state(now)
 	a.s.failed(f, retryAfter, a.s.watched, a.p.cfg, now)
 	if after, _ := a.s.state(now); after != before {
-		a.p.say(a.s, "a call failed: "+f.String())
+		a.p.say(a.s, "a call failed: "+f.String(), now)
 	}
 }
 
@@ -308,8 +308,7 @@ func (p *Pool) RetryAfter(dest string, now time.Time) time.Duration {
 }
 
 // say logs what became of a server. The caller holds mu.
-func (p *Pool) say(s *server, why string) {
-	now := time.Now()
+func (p *Pool) say(s *server, why string, now time.Time) {
 	state, until := s.state(now)
 	log := p.deps.Log.Warn
 	if state == Up {

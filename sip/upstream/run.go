@@ -185,5 +185,5 @@ func (p *Pool) pinged(s *server, status int, err error, now time.Time) {
 	if err != nil {
 		why = "OPTIONS failed: " + err.Error()
 	}
-	p.say(s, why)
+	p.say(s, why, now)
 }
