@@ -8,7 +8,9 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
+	"github.com/portero/portero/policy"
 	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // routedHere says whether a request's first route is this door: it belongs to a
@@ -49,9 +51,15 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 420, "Bad Extension", sipmsg.NewHeader("Unsupported", strings.Join(o, ", ")))
 		return
 	}
-	transport, hostport, code := d.proxyTarget(req, source)
+	transport, hostport, at, code := d.proxyTarget(req, source)
 	if code == 430 { // RFC 5626 section 5.3.1
 		d.answer(req, tx, code, "Flow Failed")
+		return
+	}
+	if code == 503 {
+		log.Warn("a request is not relayed: no target of the PBX has an address", zap.String("destination", d.cfg.Proxy))
+		d.deps.Metrics.SIPRefused(policy.ReasonNoUpstream)
+		d.answer(req, tx, code, "Service Unavailable", reasonHeader(code, policy.ReasonNoUpstream))
 		return
 	}
 	if code != 0 {
@@ -60,12 +68,8 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 403, "Forbidden")
 		return
 	}
-	out := d.forwarded(req, transport, hostport)
-	p := &passed{d: d, req: req, tx: tx, log: log, from: addrOf(hostport), to: source.Addr()}
-	d.crossing(out, p.to, p.from)
-	if _, err := d.start(out, d.cfg.AnswerTimeout, p); err != nil {
-		p.Failed(err)
-	}
+	p := &passed{d: d, req: req, tx: tx, log: log, at: at, to: source.Addr()}
+	p.send(transport, hostport)
 }
 
 // passed is a request that was proxied: its responses go back (RFC 3261 section
@@ -77,6 +81,19 @@ type passed struct {
 	log *zap.Logger
 
 	from, to netip.Addr // of the responses
+
+	at    *upstream.Attempt  // the target, when it was the door's choice
+	tried []upstream.Address // those before
+}
+
+// send sends the request on.
+func (p *passed) send(transport, hostport string) {
+	out := p.d.forwarded(p.req, transport, hostport)
+	p.from = addrOf(hostport)
+	p.d.crossing(out, p.to, p.from)
+	if _, err := p.d.start(out, p.d.cfg.AnswerTimeout, p); err != nil {
+		p.Failed(err)
+	}
 }
 
 // Response implements transaction.ClientUser.
@@ -84,6 +101,10 @@ func (p *passed) Response(res *sipmsg.Response) {
 	if res.StatusCode == 100 {
 		return
 	}
+	if res.StatusCode == 503 && p.elsewhere(upstream.Unavailable, retryAfterOf(res)) {
+		return
+	}
+	p.lives(res)
 	res.RemoveHeader("Via") // ours, the topmost
 	if res.Via() == nil {
 		p.log.Info("a response has no Via but ours and is dropped", zap.Int("status", res.StatusCode))
@@ -99,6 +120,9 @@ func (p *passed) Response(res *sipmsg.Response) {
 // Failed implements transaction.ClientUser.
 func (p *passed) Failed(err error) {
 	p.log.Info("no response from the next hop", zap.Error(err))
+	if p.failed(err) {
+		return
+	}
 	if errors.Is(err, transaction.ErrTransport) { // RFC 3261 section 16.9
 		p.d.answer(p.req, p.tx, 503, "Service Unavailable")
 		return
@@ -118,7 +142,7 @@ func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
 // proxyTarget says where a request goes (RFC 3261 sections 16.4 to 16.6), or the
 // status that it is answered. What a trunk sends goes to the PBX and nowhere
 // else, whatever its routes and its Request-URI say.
-func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transport, hostport string, code int) {
+func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transport, hostport string, at *upstream.Attempt, code int) {
 	_, fromTrunk := d.trunkOf(source.Addr())
 	token, routed := d.flowRouted(req)
 	if d.routedHere(req) {
@@ -126,32 +150,32 @@ func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transpor
 	}
 	if routed && !fromTrunk {
 		f, code := d.alongFlow(token)
-		return f.transport, f.addr.String(), code
+		return f.transport, f.addr.String(), nil, code
 	}
-	to := func(u *sipmsg.Uri) (string, string, int) {
+	to := func(u *sipmsg.Uri) (string, string, *upstream.Attempt, int) {
 		transport, hostport, ok := d.reachable(u)
 		if !ok || fromTrunk && !d.pbxAt(u) {
-			return "", "", 403
+			return "", "", nil, 403
 		}
-		return transport, hostport, 0
+		return transport, hostport, nil, 0
 	}
 	if r := req.Route(); r != nil {
 		return to(&r.Address)
 	}
 	if tag, has := req.To().Params.Get("tag"); has && tag != "" { // in a dialog the Request-URI is the peer's Contact
-		if transport, hostport, code = to(&req.Recipient); code == 0 {
-			return transport, hostport, code
+		if transport, hostport, _, code = to(&req.Recipient); code == 0 {
+			return transport, hostport, nil, code
 		}
 	}
 	if fromTrunk {
 		at, err := d.proxied(d.cfg.Proxy, callIDOf(req))
 		if err != nil {
-			return "", "", 403
+			return "", "", nil, 503
 		}
 		if d.is(&req.Recipient) { // we are responsible for it: the PBX is its place (section 16.5)
 			req.Recipient.Host, req.Recipient.Port = at.URI.Host, at.URI.Port
 		}
-		return at.Address.Transport, at.Address.AddrPort.String(), 0
+		return at.Address.Transport, at.Address.AddrPort.String(), at, 0
 	}
 	return to(&req.Recipient)
 }

@@ -3,7 +3,6 @@ package door
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"strings"
 	"time"
 
@@ -84,17 +83,3 @@ func newUpstream(cfg Config, deps Deps) (*upstream.Pool, error) {
 
 // Upstream lists the targets and how they fare.
 func (d *Door) Upstream() []upstream.TargetStatus { return d.upstream.Status(time.Now()) }
-
-// proxied picks where a destination's requests outside calls go. All of one
-// Call-ID go to the same target as long as it is well: a registration is
-// refreshed where it was made.
-func (d *Door) proxied(dest, callID string) (*upstream.Attempt, error) {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(callID))
-	sum := h.Sum32()
-	a, err := d.upstream.Pick(dest, upstream.Options{BeyondCaps: true, Random: func(n int) int { return int(sum % uint32(n)) }}, time.Now())
-	if err == nil {
-		a.Done() // a request is no call
-	}
-	return a, err
-}
