@@ -29,7 +29,7 @@ type serveCmd struct {
 }
 
 // Run opens the door and serves until SIGTERM or SIGINT; SIGHUP reads the rules
-// anew.
+// and certificates anew.
 func (s serveCmd) Run(p printer) error {
 	cfg, err := loadConfig(p, s.Config)
 	if err != nil {
@@ -161,13 +161,17 @@ func reloads(ctx context.Context, d *door.Door, identities *verifier.Verifier, c
 			log.Error("reload: the rules are not good, the old ones stay", zap.String("file", file), zap.Error(err))
 			continue
 		}
+		if err := d.ReloadTLS(cfg.Door.TLS); err != nil {
+			log.Error("reload: the certificates are not good, the old ones stay", zap.String("file", file), zap.Error(err))
+			continue
+		}
 		if err := identities.Reload(cfg.Door.Identity); err != nil {
 			log.Error("reload: sip.identity is not good, the old stays", zap.String("file", file), zap.Error(err))
 			continue
 		}
 		b.Campaigns = campaigns // what was heard stays known
 		d.Reload(b)
-		log.Info("reload: rules, lists, mode, judgement and sip.identity are new; other keys need a restart", zap.String("file", file))
+		log.Info("reload: rules, lists, mode, judgement, sip.tls and sip.identity are new; other keys need a restart", zap.String("file", file))
 	}
 }
 

@@ -3,7 +3,6 @@ package door
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,12 +21,29 @@ const maxMessage = 65535
 // Config is the signalling side of a door.
 type Config struct {
 	// Listen are the sockets for SIP, as transport:address:port with transport
-	// udp or tcp and a concrete IP address, which is also what peers are told.
-	// Default: udp and tcp on 127.0.0.1:5060.
+	// udp, tcp, tls, ws or wss and a concrete IP address (that of IPv6 in
+	// brackets), which is also what peers are told, unless " advertise host:port"
+	// stands behind. Default: udp and tcp on 127.0.0.1:5060.
 	Listen []string `yaml:"listen"`
-	// Advertise is the address (host or host:port) told to peers in Via and
-	// Contact, for a door behind NAT. Default: the listener's own address.
+	// Advertise is the address (host or host:port) told to peers in Via, Contact
+	// and Record-Route, for a door behind NAT; its port is that of udp and tcp.
+	// Default: the listener's own address.
 	Advertise string `yaml:"advertise"`
+	// TLS are the certificates of listeners and connections over TLS.
+	TLS TLS `yaml:"tls"`
+	// WebSocket is how the listeners ws and wss take calls.
+	WebSocket WebSocket `yaml:"websocket"`
+	// Keepalive is how often the door sends a CRLF keep-alive on TCP and TLS
+	// connections that it made (RFC 5626 section 4.4.1). A peer that does not
+	// answer within 10 s is disconnected, so all that are connected to must answer
+	// them. Default: 0s, never.
+	Keepalive time.Duration `yaml:"keepalive"`
+	// MaxConnections is how many TCP and TLS connections peers may have open.
+	// Default: 4096.
+	MaxConnections int `yaml:"max_connections"`
+	// MaxConnectionsPerPeer is how many of them may come from one address (from
+	// one /64 of IPv6). Default: 256.
+	MaxConnectionsPerPeer int `yaml:"max_connections_per_peer"`
 	// Trunks are the carriers that are served. Nobody else is.
 	Trunks []Trunk `yaml:"trunks"`
 	// Destinations are the named places a call can go to.
@@ -160,6 +176,8 @@ type Destination struct {
 func Defaults() Config {
 	return Config{
 		Listen:        []string{"udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"},
+		TLS:           TLS{ClientCertificates: "none"},
+		WebSocket:     WebSocket{Path: "/", MaxConnections: 2048, MaxConnectionsPerPeer: 64},
 		Strangers:     "drop",
 		Proxy:         "agents",
 		CallbackVia:   "agents",
@@ -179,6 +197,8 @@ func Defaults() Config {
 		ReliableProvisional: "pass",
 		Identity:            verifier.Defaults(),
 		Refusal:             refusal.Defaults(),
+
+		MaxConnections: 4096, MaxConnectionsPerPeer: 256,
 	}
 }
 
@@ -192,6 +212,8 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(fmt.Sprintf("listen[%d]", i), "%v", err)
 		}
 	}
+	c.TLS.check(c, fault)
+	c.WebSocket.check(c, fault)
 	names := map[string]bool{}
 	for i, t := range c.Trunks {
 		at := fmt.Sprintf("trunks[%d]", i)
@@ -202,7 +224,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(at+".name", "trunk %q is there twice", t.Name)
 		}
 		names[t.Name] = true
-		if len(t.Addresses) == 0 {
+		if len(t.Addresses) == 0 && (t.Name == "" || t.Name != c.WebSocket.Trunk) {
 			fault(at+".addresses", "trunk %q has no address and could never be used; allowed: IP addresses and networks", t.Name)
 		}
 		for j, a := range t.Addresses {
@@ -246,7 +268,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		fault("reliable_provisional", "%q is not known; allowed: pass, off", c.ReliableProvisional)
 	}
 	if c.Advertise != "" {
-		if _, _, err := splitHostPort(c.Advertise); err != nil {
+		if _, err := parseHost(c.Advertise); err != nil {
 			fault("advertise", "%v", err)
 		}
 	}
@@ -262,6 +284,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	}{
 		{"max_calls", c.MaxCalls, 1}, {"max_calls_per_trunk", c.MaxCallsPerTrunk, 0},
 		{"max_call_rate", c.MaxCallRate, 0}, {"max_message", c.MaxMessage, 1024}, {"max_headers", c.MaxHeaders, 16},
+		{"max_connections", c.MaxConnections, 1}, {"max_connections_per_peer", c.MaxConnectionsPerPeer, 1},
 	} {
 		if r.n < r.least {
 			fault(r.path, "%d is too small; allowed: %d and more", r.n, r.least)
@@ -272,6 +295,9 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	}
 	if c.MaxMessage > maxMessage {
 		fault("max_message", "%d is more than a datagram holds; allowed: up to %d", c.MaxMessage, maxMessage)
+	}
+	if c.Keepalive != 0 && c.Keepalive < minKeepalive {
+		fault("keepalive", "%v is not a time between keep-alives; allowed: %v and more, or 0s for none", c.Keepalive, minKeepalive)
 	}
 	c.SessionTimers.check(fault)
 	for _, r := range []struct {
@@ -304,27 +330,6 @@ func (c Config) TrunkOf(a netip.Addr) (Trunk, bool) {
 	return Trunk{}, false
 }
 
-// listen is one parsed listener.
-type listen struct {
-	network string // udp or tcp
-	addr    netip.AddrPort
-}
-
-func parseListen(s string) (listen, error) {
-	network, rest, ok := strings.Cut(s, ":")
-	if !ok || network != "udp" && network != "tcp" {
-		return listen{}, fmt.Errorf("listener %q is not transport:address:port with transport udp or tcp", s)
-	}
-	ap, err := netip.ParseAddrPort(rest)
-	if err != nil {
-		return listen{}, fmt.Errorf("listener %q: %q is not address:port", s, rest)
-	}
-	if ap.Addr().IsUnspecified() {
-		return listen{}, fmt.Errorf("listener %q: name the address; peers are told it, and %s cannot be called", s, ap.Addr())
-	}
-	return listen{network, ap}, nil
-}
-
 func parsePrefix(s string) (netip.Prefix, error) {
 	if strings.Contains(s, "/") {
 		p, err := netip.ParsePrefix(s)
@@ -334,50 +339,11 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return p.Masked(), nil
 	}
 	a, err := netip.ParseAddr(s)
+	if err == nil && a.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("%q: %s", s, zoned)
+	}
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%q is not an IP address or network; names are not taken here, as their addresses change", s)
 	}
 	return netip.PrefixFrom(a, a.BitLen()), nil
-}
-
-// target is a place as it is dialled.
-type target struct {
-	uri       sipmsg.Uri
-	transport string // UDP or TCP
-	hostport  string // where packets go, host:port
-}
-
-func parseTarget(s string) (target, error) {
-	var u sipmsg.Uri
-	if err := sipmsg.ParseUri(s, &u); err != nil || u.Scheme != "sip" || u.Host == "" || strings.ContainsAny(s, "<> \t\r\n\"") {
-		return target{}, fmt.Errorf("%q is not a SIP URI like sip:192.0.2.10:5060;transport=udp", s)
-	}
-	t := target{uri: u, transport: "UDP"}
-	if v, ok := u.UriParams.Get("transport"); ok {
-		t.transport = strings.ToUpper(v)
-		if t.transport != "UDP" && t.transport != "TCP" {
-			return target{}, fmt.Errorf("%q: transport %q is not known; allowed: udp, tcp", s, v)
-		}
-	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-	}
-	t.hostport = u.Host + ":" + strconv.Itoa(port)
-	return t, nil
-}
-
-func splitHostPort(s string) (host string, port int, err error) {
-	host, p, ok := strings.Cut(s, ":")
-	if ok {
-		n, err := strconv.ParseUint(p, 10, 16)
-		if err != nil || n == 0 {
-			return "", 0, fmt.Errorf("%q is not host or host:port", s)
-		}
-		port = int(n)
-	}
-	if host == "" || strings.ContainsAny(host, " \t@<>") {
-		return "", 0, fmt.Errorf("%q is not host or host:port", s)
-	}
-	return host, port, nil
 }

@@ -3,6 +3,7 @@ package door
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,13 +25,28 @@ func TestConfigFaults(t *testing.T) {
 	}{
 		{"good", func(*Config) {}, ""},
 		{"no listener", func(c *Config) { c.Listen = nil }, "listen: no listener; allowed: a list like udp:192.0.2.1:5060, tcp:192.0.2.1:5060"},
-		{"transport", func(c *Config) { c.Listen = []string{"sctp:192.0.2.1:5060"} }, `listen[0]: listener "sctp:192.0.2.1:5060" is not transport:address:port with transport udp or tcp`},
+		{"transport", func(c *Config) { c.Listen = []string{"sctp:192.0.2.1:5060"} }, `listen[0]: listener "sctp:192.0.2.1:5060" is not transport:address:port with transport udp, tcp, tls, ws or wss`},
+		{"zone", func(c *Config) { c.Listen = []string{"udp:[fe80::1%eth0]:5060"} }, `listen[0]: listener "udp:[fe80::1%eth0]:5060": link-local addresses have a zone, which means nothing to a peer; allowed: an address without one`},
+		{"bare IPv6", func(c *Config) { c.Listen = []string{"udp:2001:db8::1:5060"} }, `listen[0]: listener "udp:2001:db8::1:5060": "2001:db8::1:5060" is not address:port; an address of IPv6 stands in brackets`},
+		{"advertised nowhere", func(c *Config) { c.Listen = []string{"udp:192.0.2.1:5060 advertise"} }, `listen[0]: listener "udp:192.0.2.1:5060 advertise" is not transport:address:port, with or without " advertise host:port" behind`},
+		{"advertised port", func(c *Config) { c.Listen = []string{"udp:192.0.2.1:5060 advertise [2001:db8::1]:0"} }, `listen[0]: listener "udp:192.0.2.1:5060 advertise [2001:db8::1]:0": "[2001:db8::1]:0" is not host or host:port`},
+		{"trunk with a zone", func(c *Config) { c.Trunks[0].Addresses = []string{"fe80::1%eth0"} }, `trunks[0].addresses[0]: "fe80::1%eth0": link-local addresses have a zone, which means nothing to a peer; allowed: an address without one`},
+		{"tls without a certificate", func(c *Config) { c.Listen = []string{"tls:192.0.2.1:5061"} }, `tls.certificates: there is none, and a listener over tls or wss needs one`},
+		{"half a certificate", func(c *Config) { c.TLS.Certificates = []Certificate{{Cert: "a.pem"}} }, `tls.certificates[0]: a certificate needs both files; allowed: cert and key`},
+		{"client certificates", func(c *Config) { c.TLS.ClientCertificates = "maybe" }, `tls.client_certificates: "maybe" is not known; allowed: none, request, require`},
+		{"client certificates of anybody", func(c *Config) { c.TLS.ClientCertificates = "require" }, `tls.client_ca: client certificates are asked for, and nothing says which are good; allowed: a PEM file`},
+		{"names", func(c *Config) { c.TLS.Names = map[string]string{"pbx": "pbx.example.com"} }, `tls.names: "pbx" is no IP address`},
+		{"ws of nobody", func(c *Config) { c.Listen = []string{"ws:192.0.2.1:8080"} }, `websocket.trunk: there is none, and what comes over ws and wss must belong to a trunk`},
+		{"ws of a strange trunk", func(c *Config) { c.WebSocket.Trunk = "web" }, `websocket.trunk: "web" is no trunk`},
+		{"ws path", func(c *Config) { c.WebSocket.Path = "sip" }, `websocket.path: "sip" is no path of a URL; allowed: / and what may follow it`},
+		{"origin", func(c *Config) { c.WebSocket.Origins = []string{"phone.example.com"} }, `websocket.origins[0]: "phone.example.com": an origin is like https://phone.example.com, without a path; * is every site`},
+		{"keepalive", func(c *Config) { c.Keepalive = time.Second }, `keepalive: 1s is not a time between keep-alives; allowed: 15s and more, or 0s for none`},
 		{"any address", func(c *Config) { c.Listen = []string{"udp:0.0.0.0:5060"} }, `listen[0]: listener "udp:0.0.0.0:5060": name the address; peers are told it, and 0.0.0.0 cannot be called`},
 		{"trunk without address", func(c *Config) { c.Trunks[0].Addresses = nil }, `trunks[0].addresses: trunk "carrier" has no address and could never be used; allowed: IP addresses and networks`},
 		{"trunk by name", func(c *Config) { c.Trunks[0].Addresses = []string{"sip.example.com"} }, `trunks[0].addresses[0]: "sip.example.com" is not an IP address or network; names are not taken here, as their addresses change`},
 		{"trunk twice", func(c *Config) { c.Trunks = append(c.Trunks, c.Trunks[0]) }, `trunks[1].name: trunk "carrier" is there twice`},
 		{"destination", func(c *Config) { c.Destinations["bots"] = Destination{URI: "tel:123"} }, `destinations.bots.uri: "tel:123" is not a SIP URI like sip:192.0.2.10:5060;transport=udp`},
-		{"destination's transport", func(c *Config) { c.Destinations["bots"] = Destination{URI: "sip:a@b;transport=ws"} }, `destinations.bots.uri: "sip:a@b;transport=ws": transport "ws" is not known; allowed: udp, tcp`},
+		{"destination's transport", func(c *Config) { c.Destinations["bots"] = Destination{URI: "sip:a@b;transport=ws"} }, `destinations.bots.uri: "sip:a@b;transport=ws": transport "ws" is not known; allowed: udp, tcp, tls`},
 		{"no target", func(c *Config) { c.Destinations["bots"] = Destination{} }, `destinations.bots.uri: no target; allowed: a SIP URI like sip:192.0.2.10:5060;transport=udp, or targets`},
 		{"both forms", func(c *Config) {
 			c.Destinations["bots"] = Destination{URI: "sip:a", Targets: []upstream.Target{{URI: "sip:b"}}}

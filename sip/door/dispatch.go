@@ -38,7 +38,7 @@ func (d *Door) dispatch(in transaction.Incoming, tx *transaction.Server) {
 		d.fromItself(in, tx)
 		return
 	}
-	if !d.knows(source.Addr()) {
+	if !d.knowsFlow(in.Flow) {
 		d.answer(req, tx, 403, "Forbidden")
 		return
 	}
@@ -255,8 +255,10 @@ func attempt(req *sipmsg.Request) string {
 // invite starts a call, or says why not.
 func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
 	log := d.log.WithLazy(zap.String("call_id", in.Req.CallID().Value()))
-	trunk, ok := d.trunkOf(in.Flow.Remote.Addr())
-	trunk = d.lineTrunk(in.Req, in.Flow.Remote.Addr(), trunk)
+	trunk, ok := d.trunkBy(in.Flow)
+	if !transport.IsWebSocket(in.Flow.Transport) {
+		trunk = d.lineTrunk(in.Req, in.Flow.Remote.Addr(), trunk)
+	}
 	switch replacing := in.Req.GetHeader("Replaces") != nil; {
 	case !ok && replacing:
 		d.inviteReplacing(in, tx, log)

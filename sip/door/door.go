@@ -97,6 +97,8 @@ type Door struct {
 	refuser  *refusal.Refuser
 	gate     *gate
 	limits   *limit.Limiter
+	tls      atomic.Pointer[tlsFiles]
+	routes   sync.Map // netip.Addr: the *hop nearest to it, where several would do
 	hearings *hearings
 
 	mu       sync.Mutex
@@ -189,11 +191,19 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	}
 	limits := transport.DefaultLimits()
 	limits.Message = cfg.MaxMessage
+	limits.Connections, limits.PerPeer = cfg.MaxConnections, cfg.MaxConnectionsPerPeer
+	limits.WebSockets, limits.PerWebSocketPeer = cfg.WebSocket.MaxConnections, cfg.WebSocket.MaxConnectionsPerPeer
+	limits.Ping = cfg.Keepalive
+	if err := d.ReloadTLS(cfg.TLS); err != nil {
+		return nil, err
+	}
 	d.net = transport.New(d.gate, limits, d.log)
 	if err := d.mirrored(); err != nil {
 		return nil, err
 	}
+	d.net.ClientTLS(d.clientTLS)
 	d.tx = transaction.New(d.net, d, d.timers)
+	d.tx.Maddr(d.knows)
 	return d, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/transport"
 )
 
 // flow is the way to a phone that registers through the door: the address that
@@ -24,8 +25,22 @@ import (
 // table of phones: the token says it all, and is signed, so that nobody can make
 // the door send elsewhere.
 type flow struct {
-	transport string // UDP or TCP
+	transport string
 	addr      netip.AddrPort
+}
+
+// flowTo is the flow to an address; one that cannot be read is nobody's.
+func flowTo(over, hostport string) flow {
+	a, _ := netip.ParseAddrPort(hostport)
+	return flow{over, a}
+}
+
+// flowTransports are what phones may come by; a token has the place in the list.
+var flowTransports = []string{transport.UDP, transport.TCP, transport.TLS, transport.WS, transport.WSS}
+
+// trunkAtEnd is whose the phone at the end of a flow is.
+func (d *Door) trunkAtEnd(f flow) (Trunk, bool) {
+	return d.trunkBy(transport.Flow{Transport: f.transport, Remote: f.addr})
 }
 
 // tokenMAC is how many bytes of the signature a token has.
@@ -69,22 +84,22 @@ func (d *Door) flowOf(token string) (flow, Trunk, bool) {
 	}
 	body, mac := b[:len(b)-tokenMAC], b[len(b)-tokenMAC:]
 	a, ok := netip.AddrFromSlice(body[1 : len(body)-2])
-	if !ok || !hmac.Equal(mac, d.signature(body)) || int(body[0]) >= len(transports) {
+	if !ok || !hmac.Equal(mac, d.signature(body)) || int(body[0]) >= len(flowTransports) {
 		return flow{}, Trunk{}, false
 	}
-	f := flow{transports[body[0]], netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[len(body)-2:]))}
-	t, ok := d.trunkOf(a)
+	f := flow{flowTransports[body[0]], netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[len(body)-2:]))}
+	t, ok := d.trunkAtEnd(f)
 	return f, t, ok
 }
 
-func transportCode(transport string) byte {
-	return byte(max(0, slices.Index(transports, transport)))
+func transportCode(over string) byte {
+	return byte(max(0, slices.Index(flowTransports, over)))
 }
 
 // alive says whether a flow can be used: a connection that the phone made cannot
 // be made by anybody else (RFC 5626 section 5.3.1).
 func (d *Door) alive(f flow) bool {
-	return f.transport == "UDP" || d.net.Connected(f.transport, f.addr)
+	return f.transport == transport.UDP || d.net.Connected(f.transport, f.addr)
 }
 
 // flowRouted says whether a request's first Route is the door's own with a user
@@ -132,18 +147,18 @@ func (d *Door) alongFlow(token string) (f flow, code int) {
 
 // ownRoute is the door's URI for Path and Record-Route: that of the socket
 // toward the next hop, with the token of the phone's flow, whichever side it is on.
-func (d *Door) ownRoute(h *hop, req *sipmsg.Request, transport, hostport string) sipmsg.Uri {
+func (d *Door) ownRoute(h *hop, req *sipmsg.Request, over, hostport string) sipmsg.Uri {
 	f := flow{transport: req.Transport()}
 	f.addr, _ = netip.ParseAddrPort(req.Source())
-	if _, outside := d.trunkOf(f.addr.Addr()); !outside {
-		f.transport = transport
+	if _, outside := d.trunkAtEnd(f); !outside {
+		f.transport = over
 		f.addr, _ = netip.ParseAddrPort(hostport)
 	}
 	user := ""
-	if _, outside := d.trunkOf(f.addr.Addr()); outside && slices.Contains(transports, f.transport) {
+	if _, outside := d.trunkAtEnd(f); outside && slices.Contains(flowTransports, f.transport) {
 		user = d.token(f)
 	}
-	u := h.contact(user, transport)
+	u := h.contact(user, over)
 	u.UriParams.Add("lr", "")
 	return u
 }

@@ -37,8 +37,8 @@ func newGate(d *Door) *gate {
 }
 
 // Admit implements transport.Handler: strangers do not even connect.
-func (g *gate) Admit(_ string, _, remote netip.AddrPort) bool {
-	if g.d.knows(remote.Addr()) {
+func (g *gate) Admit(over string, _, remote netip.AddrPort) bool {
+	if g.d.knowsFlow(transport.Flow{Transport: over, Remote: remote}) {
 		return true
 	}
 	g.d.deps.Metrics.SIPDropped("stranger")
@@ -79,7 +79,7 @@ func (g *gate) Receive(r transport.Received) {
 
 // drop names why a message is not worth parsing, or returns "".
 func (g *gate) drop(r transport.Received) string {
-	if !g.d.knows(r.Flow.Remote.Addr()) && !g.d.isItself(r.Flow.Remote) {
+	if !g.d.knowsFlow(r.Flow) && !g.d.isItself(r.Flow.Remote) {
 		refusable := g.d.cfg.Strangers == "refuse" && bytes.HasPrefix(r.Data, []byte("INVITE ")) && r.Flow.Transport == transport.UDP
 		if !refusable || fingerprint.IsScanner(r.Data) || !g.mayRefuse(time.Now()) {
 			return "stranger"

@@ -12,6 +12,7 @@ import (
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/sip/auth"
 	"github.com/portero/portero/sip/sdp"
+	"github.com/portero/portero/sip/transport"
 	"github.com/portero/portero/sip/upstream"
 )
 
@@ -137,8 +138,8 @@ func (p party) to(tag string) *sipmsg.ToHeader {
 // and CANCEL take the CSeq of their INVITE, set by the caller.
 func (l *leg) request(method sipmsg.RequestMethod) *sipmsg.Request {
 	req := sipmsg.NewRequest(method, *l.target.Clone())
-	transport, hostport := l.nextHop()
-	req.AppendHeader(l.hop.via(transport))
+	over, hostport := l.nextHop()
+	req.AppendHeader(l.hopTo(over, hostport).via(over))
 	for _, r := range l.routes {
 		req.AppendHeader(&sipmsg.RouteHeader{Address: *r.Clone()})
 	}
@@ -156,7 +157,7 @@ func (l *leg) request(method sipmsg.RequestMethod) *sipmsg.Request {
 	case sipmsg.INVITE, sipmsg.UPDATE, sipmsg.SUBSCRIBE, sipmsg.NOTIFY, sipmsg.REFER:
 		req.AppendHeader(l.contact())
 	}
-	l.address(req, transport, hostport)
+	l.address(req, over, hostport)
 	return req
 }
 
@@ -166,45 +167,61 @@ func (l *leg) contact() *sipmsg.ContactHeader {
 }
 
 // address says which of the door's sockets a request leaves by, and where to.
-func (l *leg) address(req *sipmsg.Request, transport, hostport string) {
-	req.SetTransport(transport)
+func (l *leg) address(req *sipmsg.Request, over, hostport string) {
+	req.SetTransport(over)
 	req.SetDestination(hostport)
-	if transport == "UDP" && l.hop.transport == "UDP" {
-		a := l.hop.addr
+	if h := l.hopTo(over, hostport); over == transport.UDP && h.transport == transport.UDP {
+		a := h.addr
 		req.Laddr = sipmsg.Addr{IP: a.Addr().AsSlice(), Port: int(a.Port())}
 	}
+}
+
+// hopTo is the socket for a request: the leg's own, unless the peer wants another
+// transport within the dialog.
+func (l *leg) hopTo(over, hostport string) *hop {
+	if l.hop.transport == over {
+		return l.hop
+	}
+	return l.c.d.hopFor(over, hostport)
 }
 
 // nextHop is where the dialog's requests go: the first route or the remote
 // target (RFC 3261 section 12.2.1.1) if the configuration names that address,
 // else where the peer's signalling came from. The latter serves peers behind
-// NAT and keeps the door from sending to places a Contact makes up.
-func (l *leg) nextHop() (transport, hostport string) {
-	if l.transport != "UDP" && l.uas && l.c.d.connected(l.transport, l.peer) {
+// NAT and keeps the door from sending to places a Contact makes up. A peer that
+// came by WebSocket is at the other end of it, whatever it says (RFC 7118 section
+// 5).
+func (l *leg) nextHop() (over, hostport string) {
+	if transport.IsWebSocket(l.transport) {
 		return l.transport, l.peer
 	}
 	if l.pinned {
 		return l.transport, l.peer
 	}
+	lost := false
+	if l.transport != transport.UDP && l.uas {
+		if l.c.d.connected(l.transport, l.peer) {
+			return l.transport, l.peer
+		}
+		lost = true
+	}
 	u := &l.target
 	if len(l.routes) > 0 {
 		u = &l.routes[0]
 	}
-	a, err := netip.ParseAddr(trimBrackets(u.Host))
-	if err != nil || !l.c.d.knows(a) {
+	over, port, ok := place(u, l.transport)
+	if !ok {
 		return l.transport, l.peer
 	}
-	transport = l.transport
-	if v, ok := u.UriParams.Get("transport"); ok {
-		if v = strings.ToUpper(v); v == "UDP" || v == "TCP" {
-			transport = v
-		}
+	a, err := netip.ParseAddr(trimBrackets(u.Host))
+	if err == nil && l.c.d.knows(a) {
+		return over, netip.AddrPortFrom(a, uint16(port)).String()
 	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
+	if peer, err := netip.ParseAddrPort(l.peer); err == nil && lost {
+		// Nobody listens where a lost connection came from.
+		return over, netip.AddrPortFrom(peer.Addr(), uint16(port)).String()
 	}
-	return transport, netip.AddrPortFrom(a, uint16(port)).String()
+	return l.transport, l.peer
 }
 
 // connected says whether a stream connection to a peer is open.

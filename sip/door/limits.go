@@ -39,7 +39,7 @@ func (d *Door) limited(in transaction.Incoming, tx *transaction.Server, trunk Tr
 // limitedRequest does the same for a request of a trunk outside dialogs that is
 // no call.
 func (d *Door) limitedRequest(req *sipmsg.Request, tx *transaction.Server, source netip.AddrPort, at time.Time) bool {
-	trunk, ok := d.trunkOf(source.Addr())
+	trunk, ok := d.trunkBy(tx.Flow())
 	if !ok {
 		return false
 	}

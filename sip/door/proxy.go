@@ -10,6 +10,7 @@ import (
 
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/transport"
 	"github.com/portero/portero/sip/upstream"
 )
 
@@ -51,7 +52,7 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 420, "Bad Extension", sipmsg.NewHeader("Unsupported", strings.Join(o, ", ")))
 		return
 	}
-	transport, hostport, at, code := d.proxyTarget(req, source)
+	over, hostport, at, code := d.proxyTarget(req, tx.Flow())
 	if code == 430 { // RFC 5626 section 5.3.1
 		d.answer(req, tx, code, "Flow Failed")
 		return
@@ -68,8 +69,8 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 403, "Forbidden")
 		return
 	}
-	p := &passed{d: d, req: req, tx: tx, log: log, at: at, to: source.Addr()}
-	p.send(transport, hostport)
+	p := &passed{d: d, req: req, tx: tx, log: log, at: at, to: flow{tx.Flow().Transport, source}}
+	p.send(over, hostport)
 }
 
 // passed is a request that was proxied: its responses go back (RFC 3261 section
@@ -80,16 +81,16 @@ type passed struct {
 	tx  *transaction.Server
 	log *zap.Logger
 
-	from, to netip.Addr // of the responses
+	from, to flow // of the responses
 
 	at    *upstream.Attempt  // the target, when it was the door's choice
 	tried []upstream.Address // those before
 }
 
 // send sends the request on.
-func (p *passed) send(transport, hostport string) {
-	out := p.d.forwarded(p.req, transport, hostport)
-	p.from = addrOf(hostport)
+func (p *passed) send(over, hostport string) {
+	out := p.d.forwarded(p.req, over, hostport)
+	p.from = flowTo(over, hostport)
 	p.d.crossing(out, p.to, p.from)
 	if _, err := p.d.start(out, p.d.cfg.AnswerTimeout, p); err != nil {
 		p.Failed(err)
@@ -132,7 +133,7 @@ func (p *passed) Failed(err error) {
 
 func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
 	for _, h := range d.hops {
-		if v.Host == h.host && v.Port == h.port {
+		if trimBrackets(v.Host) == trimBrackets(h.host) && v.Port == h.port {
 			return true
 		}
 	}
@@ -142,8 +143,8 @@ func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
 // proxyTarget says where a request goes (RFC 3261 sections 16.4 to 16.6), or the
 // status that it is answered. What a trunk sends goes to the PBX and nowhere
 // else, whatever its routes and its Request-URI say.
-func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transport, hostport string, at *upstream.Attempt, code int) {
-	_, fromTrunk := d.trunkOf(source.Addr())
+func (d *Door) proxyTarget(req *sipmsg.Request, from transport.Flow) (over, hostport string, at *upstream.Attempt, code int) {
+	_, fromTrunk := d.trunkBy(from)
 	token, routed := d.flowRouted(req)
 	if d.routedHere(req) {
 		req.RemoveHeader("Route")
@@ -153,18 +154,18 @@ func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transpor
 		return f.transport, f.addr.String(), nil, code
 	}
 	to := func(u *sipmsg.Uri) (string, string, *upstream.Attempt, int) {
-		transport, hostport, ok := d.reachable(u)
+		over, hostport, ok := d.reachable(u)
 		if !ok || fromTrunk && !d.pbxAt(u) {
 			return "", "", nil, 403
 		}
-		return transport, hostport, nil, 0
+		return over, hostport, nil, 0
 	}
 	if r := req.Route(); r != nil {
 		return to(&r.Address)
 	}
 	if tag, has := req.To().Params.Get("tag"); has && tag != "" { // in a dialog the Request-URI is the peer's Contact
-		if transport, hostport, _, code = to(&req.Recipient); code == 0 {
-			return transport, hostport, nil, code
+		if over, hostport, _, code = to(&req.Recipient); code == 0 {
+			return over, hostport, nil, code
 		}
 	}
 	if fromTrunk {
@@ -181,43 +182,36 @@ func (d *Door) proxyTarget(req *sipmsg.Request, source netip.AddrPort) (transpor
 }
 
 // reachable resolves a URI to an address that the configuration names.
-func (d *Door) reachable(u *sipmsg.Uri) (transport, hostport string, ok bool) {
+func (d *Door) reachable(u *sipmsg.Uri) (over, hostport string, ok bool) {
 	a, err := netip.ParseAddr(trimBrackets(u.Host))
 	if err != nil || !d.knows(a) || d.is(u) {
 		return "", "", false
 	}
-	transport = "UDP"
-	if v, has := u.UriParams.Get("transport"); has {
-		transport = strings.ToUpper(v)
-	}
-	if transport != "UDP" && transport != "TCP" {
+	over, port, ok := place(u, transport.UDP)
+	if !ok {
 		return "", "", false
 	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-	}
-	return transport, netip.AddrPortFrom(a, uint16(port)).String(), true
+	return over, netip.AddrPortFrom(a, uint16(port)).String(), true
 }
 
 // forwarded is the copy of a request that goes on (RFC 3261 section 16.6).
-func (d *Door) forwarded(req *sipmsg.Request, transport, hostport string) *sipmsg.Request {
+func (d *Door) forwarded(req *sipmsg.Request, over, hostport string) *sipmsg.Request {
 	out := req.Clone()
 	for out.RemoveHeader("Via") {
 	}
-	h := d.hopFor(transport, hostport)
+	h := d.hopFor(over, hostport)
 	vias := req.GetHeaders("Via")
 	for i := len(vias) - 1; i >= 0; i-- {
 		out.PrependHeader(sipmsg.HeaderClone(vias[i]))
 	}
-	out.PrependHeader(h.via(transport))
+	out.PrependHeader(h.via(over))
 	switch req.Method { // these open dialogs whose later requests must come this way too
 	case sipmsg.SUBSCRIBE, sipmsg.NOTIFY, sipmsg.REFER:
 		if tag, ok := req.To().Params.Get("tag"); !ok || tag == "" {
-			out.PrependHeader(&sipmsg.RecordRouteHeader{Address: d.ownRoute(h, req, transport, hostport)})
+			out.PrependHeader(&sipmsg.RecordRouteHeader{Address: d.ownRoute(h, req, over, hostport)})
 		}
 	case sipmsg.REGISTER:
-		addPath(out, d.ownRoute(h, req, transport, hostport))
+		addPath(out, d.ownRoute(h, req, over, hostport))
 	}
 	hops := uint64(70)
 	if mf := req.MaxForwards(); mf != nil {
@@ -227,9 +221,9 @@ func (d *Door) forwarded(req *sipmsg.Request, transport, hostport string) *sipms
 	n := sipmsg.MaxForwardsHeader(hops)
 	out.AppendHeader(&n)
 	out.SetBody(req.Body())
-	out.SetTransport(transport)
+	out.SetTransport(over)
 	out.SetDestination(hostport)
-	if transport == "UDP" && h.transport == "UDP" {
+	if over == transport.UDP && h.transport == transport.UDP {
 		out.Laddr = sipmsg.Addr{IP: h.addr.Addr().AsSlice(), Port: int(h.addr.Port())}
 	}
 	return out

@@ -8,6 +8,8 @@ import (
 
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+
+	"github.com/portero/portero/sip/transport"
 )
 
 // onRefer hands a transfer (RFC 3515) to the other leg: who is there carries it
@@ -200,6 +202,9 @@ func (d *Door) pbxAt(u *sipmsg.Uri) bool {
 
 // inside says whether the leg's peer is the PBX.
 func (l *leg) inside() bool {
+	if transport.IsWebSocket(l.transport) {
+		return false
+	}
 	a, err := netip.ParseAddrPort(l.peer)
 	if err != nil {
 		return l.role == "far" && l.c.out == nil // a destination by name

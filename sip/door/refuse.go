@@ -14,7 +14,7 @@ import (
 func (g *gate) refuse(r transport.Received, f syntax.Fault) {
 	g.d.log.Debug("a message has a fault", zap.Stringer("source", r.Flow.Remote), zap.Stringer("fault", f), zap.Int("status", f.Status))
 	res, ok := []byte(nil), false
-	if !f.Drop && g.d.knows(r.Flow.Remote.Addr()) {
+	if !f.Drop && g.d.knowsFlow(r.Flow) {
 		res, ok = syntax.Response(r.Data, r.Flow.Remote, f.Status, f.Reason())
 	}
 	if ok {

@@ -10,7 +10,7 @@ import (
 )
 
 // transports are those that the door can send by, the ones it likes best first.
-var transports = []string{"UDP", "TCP"}
+var transports = []string{"UDP", "TCP", "TLS"}
 
 // all are the destination's targets, whichever way it is written.
 func (d Destination) all() []upstream.Target {

@@ -2,7 +2,6 @@ package door
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -151,13 +150,13 @@ func (l *leg) remoteOf(p party) party {
 	return p
 }
 
-// crossing is distrust and confine for a proxied message from one address to
+// crossing is distrust and confine for a proxied message from one peer to
 // another, and takes out what only the door itself may say.
-func (d *Door) crossing(m changeable, from, to netip.Addr) {
-	if t, ok := d.trunkOf(from); ok && !t.TrustIdentity {
+func (d *Door) crossing(m changeable, from, to flow) {
+	if t, ok := d.trunkAtEnd(from); ok && !t.TrustIdentity {
 		distrust(m)
 	}
-	if t, ok := d.trunkOf(to); ok {
+	if t, ok := d.trunkAtEnd(to); ok {
 		var l leg
 		l.trusts(t)
 		l.confine(m)
@@ -167,9 +166,4 @@ func (d *Door) crossing(m changeable, from, to netip.Addr) {
 			m.RemoveHeader(h.Name())
 		}
 	}
-}
-
-func addrOf(hostport string) netip.Addr {
-	ap, _ := netip.ParseAddrPort(hostport) // else nobody's
-	return ap.Addr()
 }

@@ -38,8 +38,11 @@ type Client struct {
 	layer  *Layer
 	key    clientKey
 	invite bool
+	to     transport.Target // not of a CANCEL
+	within time.Duration
 
 	mu       sync.Mutex
+	again    bool // it was sent by a second connection already
 	user     ClientUser
 	state    clientState
 	flow     transport.Flow
@@ -57,7 +60,7 @@ type Client struct {
 func (l *Layer) Request(req *sipmsg.Request, to transport.Target, within time.Duration, u ClientUser) (*Client, error) {
 	via := req.Via()
 	branch, _ := via.Params.Get("branch")
-	t := &Client{layer: l, key: clientKey{branch, string(req.Method)}, invite: req.IsInvite(), user: u, req: req}
+	t := &Client{layer: l, key: clientKey{branch, string(req.Method)}, invite: req.IsInvite(), to: to, within: within, user: u, req: req}
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -84,14 +87,17 @@ func (l *Layer) Request(req *sipmsg.Request, to transport.Target, within time.Du
 		t.start(f, Encode(req))
 		return t, nil
 	}
-	return t, l.spawn(func() {
-		f, err := l.connect(to, within)
-		if err != nil {
-			t.fail(wrapSend(to.Addr, err))
-			return
-		}
-		t.start(f, Encode(req))
-	})
+	return t, l.spawn(func() { t.connect(Encode(req)) })
+}
+
+// connect sends the request once there is a connection.
+func (t *Client) connect(data []byte) {
+	f, err := t.layer.connect(t.to, t.within)
+	if err != nil {
+		t.fail(wrapSend(t.to.Addr, err))
+		return
+	}
+	t.start(f, data)
 }
 
 // RequestOn sends a request by the way another went: a CANCEL after its INVITE.
@@ -158,6 +164,7 @@ func (t *Client) large(data []byte, udp transport.Flow, to transport.Target) {
 	t.req.Via().Transport = transport.TCP
 	t.req.SetTransport(transport.TCP)
 	data = Encode(t.req)
+	t.to = tcp
 	t.mu.Unlock()
 	t.start(f, data)
 }
@@ -172,16 +179,43 @@ func (t *Client) start(f transport.Flow, data []byte) {
 	t.state, t.flow = calling, f
 	timers := t.layer.timers
 	t.deadline = time.Now().Add(timers.Timeout()) // timers B and F
+	t.sent = data
 	if transport.Reliable(f.Transport) {
 		t.arm(timers.Timeout())
 	} else {
-		t.sent, t.interval = data, timers.T1
+		t.interval = timers.T1
 		t.arm(timers.T1)
 	}
 	t.mu.Unlock()
 	if err := t.layer.net.Reply(f, data); err != nil {
-		t.fail(wrapSend(f.Remote, err))
+		t.lost(f, err)
 	}
+}
+
+// lost is told when a connection has ended or took nothing. A request that heard
+// nothing by it goes by a new one, once: a peer that restarted makes its old
+// connections known only when it is written to, and the same branch keeps one
+// that did get it from taking it twice. Later than that the peer is the one who
+// connects, to respond (RFC 3261 section 18.2.2).
+func (t *Client) lost(f transport.Flow, err error) {
+	t.mu.Lock()
+	if t.state != calling || t.flow != f {
+		t.mu.Unlock()
+		return
+	}
+	again := !t.again && (f.Transport == transport.TCP || f.Transport == transport.TLS) && t.to.Addr.IsValid()
+	if again {
+		t.again, t.state = true, connecting
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+	}
+	data := t.sent
+	t.mu.Unlock()
+	if again && t.layer.spawn(func() { t.connect(data) }) == nil {
+		return
+	}
+	t.fail(wrapSend(f.Remote, err))
 }
 
 // Flow is the way the request went; the CANCEL goes the same.
@@ -205,7 +239,7 @@ func (t *Client) tick() {
 	left := time.Until(t.deadline)
 	waits := t.state == calling || t.state == ringing && !t.invite
 	switch {
-	case t.state == over:
+	case t.state == over || t.state == connecting:
 		t.mu.Unlock()
 		return
 	case left <= 0 && waits:
@@ -227,8 +261,8 @@ func (t *Client) tick() {
 		return
 	}
 	data, f := t.sent, t.flow
-	if data == nil {
-		t.arm(left)
+	if transport.Reliable(f.Transport) {
+		t.arm(max(left, time.Millisecond))
 		t.mu.Unlock()
 		return
 	}
@@ -248,7 +282,7 @@ func (t *Client) receive(res *sipmsg.Response) {
 	timers := t.layer.timers
 	reliable := transport.Reliable(t.flow.Transport)
 	switch {
-	case t.state == over:
+	case t.state == over || t.state == connecting: // who answers what was not sent guesses
 		t.mu.Unlock()
 		return
 	case t.state == refused:

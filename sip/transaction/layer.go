@@ -24,17 +24,39 @@ type Layer struct {
 
 	mu      sync.Mutex
 	servers map[serverKey]*Server
+	invites map[string]*Server // newest INVITE of a branch, for requests whose sent-by has changed
 	clients map[clientKey]*Client
 	closed  bool
 	wg      sync.WaitGroup
 
 	noTCP sync.Map // netip.AddrPort: time until which large requests go by UDP
+	maddr func(netip.Addr) bool
 }
 
 // New makes a layer over a transport. The transport's receiver parses and calls
 // Receive.
 func New(n *transport.Layer, u User, t Timers) *Layer {
-	return &Layer{net: n, user: u, timers: t, servers: map[serverKey]*Server{}, clients: map[clientKey]*Client{}}
+	l := &Layer{net: n, user: u, timers: t, servers: map[serverKey]*Server{}, invites: map[string]*Server{}, clients: map[clientKey]*Client{}}
+	n.Gone(l.gone)
+	return l
+}
+
+// Maddr has responses follow the maddr of a Via to the addresses that f allows
+// (RFC 3261 section 18.2.2); without it to none, as anybody may write any address
+// there. It is set before anything is received.
+func (l *Layer) Maddr(f func(netip.Addr) bool) { l.maddr = f }
+
+// gone tells the requests that wait for a response by a connection of its end.
+func (l *Layer) gone(f transport.Flow) {
+	l.mu.Lock()
+	clients := make([]*Client, 0, len(l.clients))
+	for _, t := range l.clients {
+		clients = append(clients, t)
+	}
+	l.mu.Unlock()
+	for _, t := range clients {
+		t.lost(f, transport.ErrNoRoute)
+	}
 }
 
 // Timers are the layer's.
@@ -80,17 +102,32 @@ func received(req *sipmsg.Request, f transport.Flow) {
 	}
 }
 
-// replyPort is the port that responses to a request over UDP go to (RFC 3261
-// section 18.2.2, RFC 3581 section 4).
-func replyPort(v *sipmsg.ViaHeader, f transport.Flow) netip.AddrPort {
-	if v == nil || v.Params.Has("rport") {
+// replyTo is where responses to a request over UDP go (RFC 3261 section 18.2.2,
+// RFC 3581 section 4).
+func (l *Layer) replyTo(v *sipmsg.ViaHeader, f transport.Flow) netip.AddrPort {
+	if v == nil {
 		return f.Remote
 	}
-	port := v.Port
-	if port <= 0 || port > 65535 {
-		port = 5060
+	if maddr, ok := v.Params.Get("maddr"); ok && l.maddr != nil {
+		if a, err := netip.ParseAddr(strings.Trim(maddr, "[]")); err == nil && l.maddr(a.Unmap()) {
+			return netip.AddrPortFrom(a.Unmap(), sentByPort(v, f.Transport))
+		}
 	}
-	return netip.AddrPortFrom(f.Remote.Addr(), uint16(port))
+	if v.Params.Has("rport") {
+		return f.Remote
+	}
+	return netip.AddrPortFrom(f.Remote.Addr(), sentByPort(v, f.Transport))
+}
+
+// sentByPort is the port of a Via's sent-by.
+func sentByPort(v *sipmsg.ViaHeader, over string) uint16 {
+	switch {
+	case v.Port > 0 && v.Port <= 65535:
+		return uint16(v.Port)
+	case over == transport.TLS:
+		return 5061
+	}
+	return 5060
 }
 
 func (l *Layer) request(in Incoming) {
@@ -106,18 +143,25 @@ func (l *Layer) request(in Incoming) {
 		return
 	}
 	if in.Req.IsAck() {
+		t := l.renamed(key, in)
 		l.mu.Unlock()
+		if t != nil {
+			t.receive(in)
+			return
+		}
 		l.user.Request(in, nil)
 		return
 	}
 	t := newServer(l, key, in)
 	l.servers[key] = t
 	var invite *Server
-	if in.Req.IsCancel() {
+	switch {
+	case t.invite:
+		l.invites[key.branch] = t
+	case in.Req.IsCancel():
 		key.method = string(sipmsg.INVITE)
-		invite = l.servers[key]
-		if invite == nil {
-			invite = l.cancelled(in.Req)
+		if invite = l.servers[key]; invite == nil {
+			invite = l.renamed(key, in)
 		}
 	}
 	l.mu.Unlock()
@@ -128,17 +172,17 @@ func (l *Layer) request(in Incoming) {
 	l.user.Request(in, t)
 }
 
-// cancelled finds the INVITE of a CANCEL whose sent-by has changed on its way,
-// as behind some NATs. The caller holds l.mu.
-func (l *Layer) cancelled(req *sipmsg.Request) *Server {
-	k := keyOf(req)
-	for _, port := range [...]int{0, 5060} {
-		k2 := serverKey{branch: k.branch, method: string(sipmsg.INVITE), host: k.host, port: port}
-		if t := l.servers[k2]; t != nil {
-			return t
-		}
+// renamed finds the INVITE of a CANCEL or an ACK whose sent-by has changed on its
+// way, as behind some NATs: it has the branch, and comes from the same address in
+// the same call. The caller holds l.mu.
+func (l *Layer) renamed(k serverKey, in Incoming) *Server {
+	t := l.invites[k.branch]
+	id, cseq := in.Req.CallID(), in.Req.CSeq()
+	if t == nil || id == nil || cseq == nil || t.flow.Remote.Addr() != in.Flow.Remote.Addr() ||
+		t.callID != id.Value() || t.cseq != cseq.SeqNo {
+		return nil
 	}
-	return nil
+	return t
 }
 
 func (l *Layer) response(res *sipmsg.Response, f transport.Flow) {
@@ -231,7 +275,7 @@ func (l *Layer) Close() {
 	l.mu.Lock()
 	l.closed = true
 	servers, clients := l.servers, l.clients
-	l.servers, l.clients = map[serverKey]*Server{}, map[clientKey]*Client{}
+	l.servers, l.invites, l.clients = map[serverKey]*Server{}, map[string]*Server{}, map[clientKey]*Client{}
 	l.mu.Unlock()
 	for _, t := range servers {
 		t.stop()

@@ -1,6 +1,8 @@
 package transaction
 
 import (
+	"bytes"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -27,8 +29,10 @@ type Server struct {
 	layer  *Layer
 	key    serverKey
 	flow   transport.Flow
-	to     netip.AddrPort // where responses go, over UDP
+	to     netip.AddrPort // where responses go: over UDP, or when the connection is gone
 	invite bool
+	callID string // of an INVITE
+	cseq   uint32
 
 	mu       sync.Mutex
 	state    serverState
@@ -42,7 +46,17 @@ type Server struct {
 }
 
 func newServer(l *Layer, key serverKey, in Incoming) *Server {
-	t := &Server{layer: l, key: key, flow: in.Flow, to: replyPort(in.Req.Via(), in.Flow), invite: in.Req.IsInvite()}
+	t := &Server{layer: l, key: key, flow: in.Flow, invite: in.Req.IsInvite()}
+	via := in.Req.Via()
+	switch {
+	case in.Flow.Transport == transport.UDP:
+		t.to = l.replyTo(via, in.Flow)
+	case via != nil:
+		t.to = netip.AddrPortFrom(in.Flow.Remote.Addr(), sentByPort(via, in.Flow.Transport))
+	}
+	if id, cseq := in.Req.CallID(), in.Req.CSeq(); t.invite && id != nil && cseq != nil {
+		t.callID, t.cseq = id.Value(), cseq.SeqNo
+	}
 	if !t.invite {
 		// RFC 4320 section 4.1: after timer F its sender no longer listens, so a
 		// request that nobody answered is forgotten. T4 more, for the 408 of a
@@ -183,6 +197,9 @@ func (t *Server) end() {
 	if t.layer.servers[t.key] == t {
 		delete(t.layer.servers, t.key)
 	}
+	if t.invite && t.layer.invites[t.key.branch] == t {
+		delete(t.layer.invites, t.key.branch)
+	}
 	t.layer.mu.Unlock()
 }
 
@@ -257,11 +274,27 @@ func (t *Server) send(data []byte) error {
 	var err error
 	if t.flow.Transport == transport.UDP {
 		err = t.layer.net.ReplyTo(t.flow, t.to, data)
-	} else {
-		err = t.layer.net.Reply(t.flow, data)
+	} else if err = t.layer.net.Reply(t.flow, data); errors.Is(err, transport.ErrNoRoute) {
+		err = t.sendBack(data, err)
 	}
 	if err != nil {
 		return wrapSend(t.flow.Remote, err)
 	}
 	return nil
+}
+
+// sendBack connects to a peer whose connection is gone, to respond: at the
+// address it came from and the port of its sent-by (RFC 3261 section 18.2.2). A
+// peer of WebSocket cannot be connected to.
+func (t *Server) sendBack(data []byte, gone error) error {
+	if over := t.flow.Transport; over != transport.TCP && over != transport.TLS || !t.to.IsValid() {
+		return gone
+	}
+	data = bytes.Clone(data)
+	to := transport.Target{Transport: t.flow.Transport, Addr: t.to}
+	return t.layer.spawn(func() {
+		if f, err := t.layer.connect(to, t.layer.timers.Timeout()); err == nil {
+			_ = t.layer.net.Reply(f, data)
+		}
+	})
 }

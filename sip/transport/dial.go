@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 )
@@ -16,8 +17,18 @@ type dial struct {
 }
 
 // dial connects to a target. Calls for the same target share one attempt, which
-// lasts as long as the first one's ctx.
+// lasts as long as the ctx of whoever began it.
 func (l *Layer) dial(ctx context.Context, t Target) (*stream, error) {
+	for {
+		s, err := l.dialOnce(ctx, t)
+		// Whoever waited for an attempt with less time than its own tries again.
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return s, err
+		}
+	}
+}
+
+func (l *Layer) dialOnce(ctx context.Context, t Target) (*stream, error) {
 	k := streamKey{t.Transport, t.Addr}
 	l.mu.Lock()
 	if l.closed {
@@ -55,14 +66,25 @@ func (l *Layer) connect(ctx context.Context, t Target, k streamKey, d *dial) {
 	l.mu.Unlock()
 	close(d.done)
 	d.cancel()
-	if err == nil {
-		s.read()
+	if err != nil {
+		return
 	}
+	if l.limits.Ping > 0 {
+		l.wg.Add(1)
+		go func() {
+			defer l.wg.Done()
+			s.keepAlive()
+		}()
+	}
+	s.read()
 }
 
 func (l *Layer) open(ctx context.Context, t Target) (*stream, error) {
 	fail := func(err error) (*stream, error) {
 		return nil, fmt.Errorf("transport: connecting to %s over %s: %w", t.Addr, t.Transport, err)
+	}
+	if t.Transport != TCP && t.Transport != TLS {
+		return fail(fmt.Errorf("%w, and nobody connects to a peer over %s", ErrNoRoute, t.Transport))
 	}
 	var nd net.Dialer
 	if t.Local.IsValid() { // from the address that peers know, though not its port
@@ -73,18 +95,13 @@ func (l *Layer) open(ctx context.Context, t Target) (*stream, error) {
 	if err != nil {
 		return fail(err)
 	}
-	switch t.Transport {
-	case TCP:
-	case TLS:
+	if t.Transport == TLS {
 		tc := tls.Client(c, l.clientTLS(t))
 		if err := tc.HandshakeContext(ctx); err != nil {
 			_ = c.Close()
 			return fail(err)
 		}
 		c = tc
-	default:
-		_ = c.Close()
-		return fail(fmt.Errorf("the door does not connect over %s, it is connected to", t.Transport))
 	}
 	s, err := l.add(t.Transport, addrPort(c.LocalAddr()), t.Addr, &framed{Conn: c, limits: &l.limits, dialled: true})
 	if err != nil {
@@ -97,9 +114,11 @@ func (l *Layer) open(ctx context.Context, t Target) (*stream, error) {
 func (l *Layer) clientTLS(t Target) *tls.Config {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if l.client != nil {
-		cfg = l.client().Clone()
+		cfg = l.client(t)
 	}
-	cfg.ServerName = t.Name
+	if cfg.ServerName == "" {
+		cfg.ServerName = t.Name
+	}
 	if cfg.ServerName == "" {
 		cfg.ServerName = t.Addr.Addr().String()
 	}

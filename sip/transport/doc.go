@@ -26,6 +26,10 @@ const (
 // Reliable says whether a transport delivers by itself (RFC 3261 section 17).
 func Reliable(transport string) bool { return transport != UDP }
 
+// IsWebSocket says whether a transport is WS or WSS: its peers connect, and cannot
+// be connected to.
+func IsWebSocket(transport string) bool { return transport == WS || transport == WSS }
+
 // Flow is where a message came from, and the way back to its sender.
 type Flow struct {
 	Transport string
@@ -51,8 +55,8 @@ type Target struct {
 	// Local is the listener to send from, for UDP; the zero value is any of the
 	// address family.
 	Local netip.AddrPort
-	// Name is what the certificate of a TLS or WSS peer must be for; empty takes
-	// the address.
+	// Name is what the certificate of a TLS peer must be for; empty leaves it to
+	// ClientTLS, or takes the address.
 	Name string
 }
 

@@ -69,7 +69,7 @@ func TestFramedInPieces(t *testing.T) {
 		var got []string
 		for {
 			data, err := c.read(true)
-			if errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
 				break
 			}
 			if err != nil {

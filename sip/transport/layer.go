@@ -16,16 +16,23 @@ import (
 type Limits struct {
 	// Message is the largest message, bytes.
 	Message int
-	// Connections is how many connections may be open, and PerPeer how many of
-	// one address.
-	Connections, PerPeer int
+	// Connections is how many connections may come in over TCP and TLS, and
+	// PerPeer how many of them from one address, or from one /64 of IPv6.
+	// WebSockets and PerWebSocketPeer are the same for WS and WSS, whose peers
+	// come from anywhere: they must not take the place of the others.
+	Connections, PerPeer         int
+	WebSockets, PerWebSocketPeer int
 	// First is how long a new connection may take for its handshake and its
 	// first message, and Whole how long a message may take from its first byte
 	// to its last.
 	First, Whole time.Duration
 	// Idle is how long a connection may say nothing. Peers that want it longer
-	// send keep-alives.
+	// send keep-alives. WebSockets are pinged instead.
 	Idle time.Duration
+	// Ping is how often the door sends a keep-alive on connections that it made
+	// (RFC 5626 section 4.4.1), 0 for never, and on every WebSocket (RFC 7118
+	// section 6); Pong is how long the peer may take for its answer.
+	Ping, WebSocketPing, Pong time.Duration
 	// Write is how long a peer may take for what it is sent.
 	Write time.Duration
 	// Queue is how many messages may wait for a peer.
@@ -35,8 +42,9 @@ type Limits struct {
 // DefaultLimits are generous for carriers and PBXs, and small enough that
 // whoever only connects costs little.
 func DefaultLimits() Limits {
-	return Limits{Message: 32 << 10, Connections: 4096, PerPeer: 256, First: 20 * time.Second, Whole: 20 * time.Second,
-		Idle: 10 * time.Minute, Write: 5 * time.Second, Queue: 512}
+	return Limits{Message: 32 << 10, Connections: 4096, PerPeer: 256, WebSockets: 2048, PerWebSocketPeer: 64,
+		First: 20 * time.Second, Whole: 20 * time.Second, Idle: time.Hour,
+		WebSocketPing: 30 * time.Second, Pong: 10 * time.Second, Write: 5 * time.Second, Queue: 512}
 }
 
 // Layer holds the sockets and connections.
@@ -45,14 +53,16 @@ type Layer struct {
 	handler Handler
 	limits  Limits
 	tap     Tap
-	client  func() *tls.Config // for connections that the door makes; nil: the system's roots
+	client  func(Target) *tls.Config // for connections that the door makes; nil: the system's roots
+	gone    func(Flow)               // told of connections that have ended
+	ctx     context.Context          // ends with the layer
+	cancel  context.CancelFunc
 
 	mu      sync.RWMutex
 	sockets []*socket
 	streams map[streamKey]*stream // newest of a peer
 	all     map[*stream]struct{}
-	perPeer map[netip.Addr]int
-	opening int // accepted, not yet in all
+	came    map[comer]int // connections that peers made, by where they come from
 	dialing map[streamKey]*dial
 	closing []func() error
 	closed  bool
@@ -66,17 +76,22 @@ type streamKey struct {
 
 // New makes a layer that hands what arrives to h.
 func New(h Handler, limits Limits, log *zap.Logger) *Layer {
-	return &Layer{log: log, handler: h, limits: limits, streams: map[streamKey]*stream{}, all: map[*stream]struct{}{},
-		perPeer: map[netip.Addr]int{}, dialing: map[streamKey]*dial{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Layer{log: log, handler: h, limits: limits, ctx: ctx, cancel: cancel, streams: map[streamKey]*stream{},
+		all: map[*stream]struct{}{}, came: map[comer]int{}, dialing: map[streamKey]*dial{}}
 }
+
+// Gone has f told of each connection that has ended. It must not block. It is set
+// before anything is served.
+func (l *Layer) Gone(f func(Flow)) { l.gone = f }
 
 // Mirror has t see every message. It is set before anything is served.
 func (l *Layer) Mirror(t Tap) { l.tap = t }
 
 // ClientTLS gives the configuration for TLS connections that the door makes. It
-// is asked at each, so that certificates can change. It is set before anything
-// is served.
-func (l *Layer) ClientTLS(f func() *tls.Config) { l.client = f }
+// is asked at each, so that certificates can change, and may set ServerName. What
+// it returns is the layer's. It is set before anything is served.
+func (l *Layer) ClientTLS(f func(Target) *tls.Config) { l.client = f }
 
 // received hands a message on. A panic costs this message and nothing else.
 func (l *Layer) received(r Received) {
@@ -179,6 +194,7 @@ func (l *Layer) Connections() int {
 // Close closes every socket, listener and connection and waits for their
 // goroutines.
 func (l *Layer) Close() {
+	l.cancel()
 	l.mu.Lock()
 	l.closed = true
 	closing, sockets := l.closing, l.sockets

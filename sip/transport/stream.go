@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -28,6 +29,7 @@ type stream struct {
 	done      chan struct{}
 	once      sync.Once
 	hungUp    atomic.Bool // nothing more is read
+	heard     atomic.Bool // something was read since the last ping
 }
 
 func (s *stream) flow() Flow {
@@ -57,70 +59,36 @@ func (l *Layer) serveStream(ln net.Listener, transport string, cfg *tls.Config) 
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		if !l.admit(transport, c) {
+		leave, ok := l.admit(transport, c)
+		if !ok {
 			_ = c.Close()
 			continue
 		}
-		go l.accepted(transport, c, cfg)
+		go func() {
+			defer leave()
+			l.accepted(transport, c, cfg)
+		}()
 	}
-}
-
-// admit asks the handler and the limits, and counts the connection in.
-func (l *Layer) admit(transport string, c net.Conn) bool {
-	local, remote := addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
-	if !l.handler.Admit(transport, local, remote) {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return false
-	}
-	if len(l.all)+l.opening >= l.limits.Connections || l.perPeer[remote.Addr()] >= l.limits.PerPeer {
-		l.handler.Refused("too_many_connections")
-		return false
-	}
-	l.opening++
-	l.perPeer[remote.Addr()]++
-	l.wg.Add(1)
-	return true
-}
-
-// leave counts an admitted connection out.
-func (l *Layer) leave(remote netip.Addr) {
-	l.mu.Lock()
-	if l.perPeer[remote]--; l.perPeer[remote] <= 0 {
-		delete(l.perPeer, remote)
-	}
-	l.mu.Unlock()
-	l.wg.Done()
-}
-
-func (l *Layer) opened() {
-	l.mu.Lock()
-	l.opening--
-	l.mu.Unlock()
 }
 
 func (l *Layer) accepted(transport string, c net.Conn, cfg *tls.Config) {
 	remote := addrPort(c.RemoteAddr())
-	defer l.leave(remote.Addr())
 	if cfg != nil {
 		t := tls.Server(c, cfg)
-		ctx, cancel := context.WithTimeout(context.Background(), l.limits.First)
+		ctx, cancel := context.WithTimeout(l.ctx, l.limits.First)
 		err := t.HandshakeContext(ctx)
 		cancel()
 		if err != nil {
-			l.opened()
-			l.handler.Refused("tls_handshake")
-			l.log.Debug("a TLS handshake failed", zap.Stringer("peer", remote), zap.Error(err))
+			if l.ctx.Err() == nil {
+				l.handler.Refused("tls_handshake")
+				l.log.Info("a TLS handshake failed", zap.Stringer("peer", remote), zap.Error(err))
+			}
 			_ = c.Close()
 			return
 		}
 		c = t
 	}
 	s, err := l.add(transport, addrPort(c.LocalAddr()), remote, &framed{Conn: c, limits: &l.limits})
-	l.opened()
 	if err != nil {
 		_ = c.Close()
 		return
@@ -144,9 +112,14 @@ func (l *Layer) add(transport string, local, remote netip.AddrPort, c messageCon
 	return s, nil
 }
 
-// read hands messages on until the connection ends.
+// read hands messages on until the connection ends, and tells of its end.
 func (s *stream) read() {
-	defer s.shut()
+	defer func() {
+		s.shut()
+		if s.layer.gone != nil {
+			s.layer.gone(s.flow())
+		}
+	}()
 	first := true
 	for {
 		data, err := s.conn.read(first)
@@ -166,6 +139,7 @@ func (s *stream) read() {
 			}
 			return
 		}
+		s.heard.Store(true)
 		if KeepAlive(data) {
 			if len(data) == 4 { // a ping; a pong is two (RFC 5626 section 4.4.1)
 				_ = s.send(pong)
@@ -188,7 +162,48 @@ func (s *stream) hangUp() {
 	<-s.done
 }
 
-var pong = []byte("\r\n")
+// A keep-alive and its answer (RFC 5626 section 4.4.1).
+var (
+	ping = []byte("\r\n\r\n")
+	pong = []byte("\r\n")
+)
+
+// keepAlive pings until the connection ends, and ends it when the peer says
+// nothing for too long after a ping. The intervals differ, so that connections
+// made at once are not pinged at once.
+func (s *stream) keepAlive() {
+	for {
+		every := s.layer.limits.Ping
+		if !s.rest(every - rand.N(every/5+1)) {
+			return
+		}
+		s.heard.Store(false)
+		if s.send(ping) != nil {
+			return
+		}
+		if !s.rest(s.layer.limits.Pong) {
+			return
+		}
+		if !s.heard.Load() {
+			s.layer.handler.Refused("no_pong")
+			s.layer.log.Info("a peer does not answer keep-alives, its connection is closed", zap.String("transport", s.transport), zap.Stringer("peer", s.remote))
+			s.shut()
+			return
+		}
+	}
+}
+
+// rest waits; false: the connection has ended.
+func (s *stream) rest(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.done:
+		return false
+	}
+}
 
 // send queues a message. A peer that does not read is disconnected: it must not
 // hold what others wait for.
@@ -218,7 +233,7 @@ func (s *stream) write() {
 				s.shut()
 				return
 			}
-			if s.layer.tap != nil && len(b) > len(pong) {
+			if s.layer.tap != nil && !KeepAlive(b) {
 				s.layer.tap(false, s.flow(), b, time.Now())
 			}
 			if err := s.conn.write(b); err != nil {

@@ -39,8 +39,8 @@ type Pool struct {
 	cfg  Config
 	deps Deps
 
-	known  atomic.Pointer[map[netip.Addr]bool] // addresses of all servers, for Knows
-	random func(n int) int                     // for choices that are not Pick's own
+	known  atomic.Pointer[map[netip.Addr]string] // addresses of all servers, and the hosts that led to them
+	random func(n int) int                       // for choices that are not Pick's own
 
 	mu           sync.Mutex
 	destinations map[string]*destination
@@ -141,7 +141,7 @@ func (p *Pool) settle(now time.Time) {
 			}
 		}
 	}
-	known := map[netip.Addr]bool{}
+	known := map[netip.Addr]string{}
 	for k, s := range p.servers {
 		switch {
 		case s.wanted:
@@ -155,13 +155,20 @@ func (p *Pool) settle(now time.Time) {
 		if !s.watched && s.down { // nothing would bring it back
 			s.health.down, s.health.streak = false, 0
 		}
-		known[k.at.Addr()] = true
+		known[k.at.Addr()] = s.Host
 	}
 	p.known.Store(&known)
 }
 
 // Knows says whether an address is a target's.
-func (p *Pool) Knows(a netip.Addr) bool { return (*p.known.Load())[a.Unmap()] }
+func (p *Pool) Knows(a netip.Addr) bool {
+	_, ok := (*p.known.Load())[a.Unmap()]
+	return ok
+}
+
+// Host is the host in the URI of the target that an address belongs to: what the
+// certificate there has to bear (RFC 5922 section 7.1).
+func (p *Pool) Host(a netip.Addr) string { return (*p.known.Load())[a.Unmap()] }
 
 // Options say more about a choice.
 type Options struct {

@@ -17,7 +17,8 @@ const reference = "../../../configs/portero.yaml"
 
 // examples are the keys whose value in the reference is no default: what a
 // site must or would write.
-var examples = []string{"sip.listen", "sip.advertise", "sip.trunks", "sip.destinations", "sip.caller_id", "sip.outbound", "sip.hep.target", "sip.hep.password",
+var examples = []string{"sip.listen", "sip.advertise", "sip.tls.certificates", "sip.tls.client_ca", "sip.tls.ca", "sip.tls.own", "sip.tls.names",
+	"sip.websocket.trunk", "sip.websocket.origins", "sip.trunks", "sip.destinations", "sip.caller_id", "sip.outbound", "sip.hep.target", "sip.hep.password",
 	"sip.identity.country_code", "sip.refusal.redress", "sip.refusal.card.x5u",
 	"media.caller_address", "media.far_address", "media.caller_advertise", "media.far_advertise",
 	"lists", "allow", "relay", "rules", "callback.hours", "callback.time_zone", "store.json_lines"}
