@@ -56,7 +56,7 @@ type early struct {
 	answered             bool // the far leg's first exchange was reliable and is done
 	agreed               bool // the caller's, the same
 	changed              bool // and another one followed
-	updating             map[*leg]*incoming
+	updating             map[*leg]openUpdate
 
 	rseq    uint32       // of the far leg's last reliable response in order (RFC 3262 section 4)
 	lastOut uint32       // RSeq of ours toward the caller
@@ -125,7 +125,7 @@ func (l *leg) newBranch(tag string) *early {
 		d := l.dialog()
 		l.unforked = &d
 	}
-	b := &early{far: l, tag: tag, away: *l.unforked, updating: map[*leg]*incoming{}}
+	b := &early{far: l, tag: tag, away: *l.unforked, updating: map[*leg]openUpdate{}}
 	if !l.lateOffer {
 		b.awayOffer = ourOffer
 	}
@@ -291,27 +291,50 @@ func (c *call) endBranches(l *leg, why string) {
 	}
 }
 
-// confirm makes the branch that answered the call's only one.
+// confirm leaves the caller's leg in the dialog it is turned to, for good: that
+// of the branch that answered the call, or one of its own (nil).
 func (c *call) confirm(b *early) {
 	for _, o := range c.branches {
-		if o == b {
-			o.silence()
-			continue
-		}
-		o.over = true
 		o.silence()
-		c.d.dropTags(c.caller, o.tags)
+		o.over = o.over || o != b
+		for _, tag := range o.tags {
+			if tag != c.caller.localTag {
+				c.d.dropTags(c.caller, []string{tag})
+			}
+		}
+		o.facing, o.tags = false, nil
 	}
-	c.branches = []*early{b}
+	c.branches, c.turned = nil, nil
+	if b != nil {
+		c.branches = []*early{b}
+		for l, u := range b.updating { // from here on as in any dialog (update.go)
+			l.updating, u.on.offering = u.in, u.out
+		}
+	}
 }
 
-// forgetBranches takes every early dialog of the caller's leg out of the door's
-// books.
-func (c *call) forgetBranches() {
-	for _, b := range c.branches {
+// ownDialog is for an answer of the door's own: it comes from none of the places
+// that the caller was told of before.
+func (c *call) ownDialog() {
+	if c.caller.unforked != nil {
+		c.caller.setDialog(c.anotherDialog())
+	}
+}
+
+// forgetBranches forgets the early dialogs of a leg that has ended: of the caller
+// all, of a far leg those that the caller is not told of any more.
+func (c *call) forgetBranches(l *leg) {
+	if l != c.caller && c.ringingCaller() {
+		return
+	}
+	c.branches = slices.DeleteFunc(c.branches, func(b *early) bool {
+		if l != c.caller && l != b.far {
+			return false
+		}
 		b.silence()
 		c.d.dropTags(c.caller, b.tags)
-	}
+		return true
+	})
 }
 
 // byeInBranch ends one of several early dialogs as the caller asked (RFC 3261

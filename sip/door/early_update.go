@@ -5,6 +5,13 @@ import (
 	"go.uber.org/zap"
 )
 
+// openUpdate is a peer's UPDATE that has no final response yet.
+type openUpdate struct {
+	in  *incoming
+	on  *leg      // where it was handed to
+	out *outgoing // there, if it makes an offer
+}
+
 // onEarlyUpdate hands an UPDATE in an early dialog to the other leg's early
 // dialog of the same branch, and its response back (RFC 3311).
 //
@@ -29,7 +36,7 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 	case err != nil:
 		l.respondPlain(in, 400, "Bad Request: "+err.Error())
 		return
-	case b.updating[l] != nil, offer != nil && *own == theirOffer:
+	case b.updating[l].in != nil, offer != nil && *own == theirOffer:
 		l.respondPlain(in, 500, "Server Internal Error: an offer or UPDATE is open", retryAfter())
 		return
 	case offer != nil && (*own == ourOffer || *others != noOffer):
@@ -52,14 +59,20 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 	} else {
 		setBody(req, content.contentType, content.data)
 	}
-	b.updating[l] = in
+	open := openUpdate{in: in, on: other}
 	done := func() {
 		delete(b.updating, l)
+		if l.updating == in {
+			l.updating = nil
+		}
+		if open.out != nil && other.offering == open.out {
+			other.offering = nil
+		}
 		if offer != nil {
 			*own, *others = noOffer, noOffer
 		}
 	}
-	other.send(req, false, func(res *sipmsg.Response) {
+	o := other.send(req, false, func(res *sipmsg.Response) {
 		if res.IsProvisional() {
 			return
 		}
@@ -97,4 +110,8 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 		l.log.Info("no response from the other leg", zap.String("method", "UPDATE"), zap.Error(err))
 		l.respondPlain(in, 408, "Request Timeout")
 	})
+	if offer != nil {
+		open.out = o
+	}
+	b.updating[l] = open
 }

@@ -313,7 +313,5 @@ func (l *leg) gone(code int) {
 		l.c.d.deps.Surge.Agent(-1)
 	}
 	l.c.d.dropDialog(l)
-	if l == l.c.caller {
-		l.c.forgetBranches()
-	}
+	l.c.forgetBranches(l)
 }

@@ -64,6 +64,7 @@ func (c *call) redirect(l *leg, res *sipmsg.Response) bool {
 			return false
 		}
 		c.old = append(c.old, l)
+		c.endBranches(l, "it was redirected")
 		c.dropMedia(l)
 		if l == c.next {
 			c.next = next

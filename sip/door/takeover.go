@@ -175,12 +175,13 @@ func (c *call) pickUp(old, l *leg, in *incoming) {
 		l.gone(488)
 		c.dropMedia(l)
 	}
-	if offer == nil || c.caller.theirs == nil {
+	callers := c.callerOffer()
+	if offer == nil || callers == nil {
 		give()
 		return
 	}
 	toNew, v, ok := l.ownAnswer(offer)
-	toCaller, w, ok2 := c.caller.ownAnswer(c.caller.theirs)
+	w, ok2 := common(callers)
 	if !ok || !ok2 || v.audio.PT != w.audio.PT {
 		give()
 		return
@@ -194,10 +195,15 @@ func (c *call) pickUp(old, l *leg, in *incoming) {
 	setBody(res, sdpType, toNew)
 	l.accept(in, res, false, func(*sipmsg.Request) {}, l.unacknowledged)
 	old.bye()
+	c.endBranches(old, "it was picked up")
+	c.ownDialog()
+	c.caller.theirs = callers
+	toCaller, _, _ := c.caller.ownAnswer(callers)
 	caller := c.caller.in
 	out := c.caller.reply(caller, 200, "OK")
 	out.AppendHeader(sipmsg.NewHeader("Allow", allow))
 	setBody(out, sdpType, toCaller)
+	c.confirm(nil)
 	c.answered()
 	l.answered = c.answeredAt
 	c.caller.accept(caller, out, false, func(*sipmsg.Request) {}, func() {

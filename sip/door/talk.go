@@ -74,24 +74,24 @@ func (c *call) answerOwn(m dialogue.Machine) {
 	if in == nil {
 		return
 	}
-	res := c.caller.reply(in, 200, "OK")
-	res.AppendHeader(sipmsg.NewHeader("Allow", allow))
-	late := c.caller.theirs == nil
-	if c.requiresPrecondition() {
+	offer := c.callerOffer()
+	late := offer == nil
+	if _, ok := common(offer); !late && !ok || c.requiresPrecondition() {
 		c.speechless()
 		return
 	}
+	c.alone()
+	c.ownDialog()
+	c.caller.theirs = offer
+	res := c.caller.reply(in, 200, "OK")
+	res.AppendHeader(sipmsg.NewHeader("Allow", allow))
 	if late {
 		setBody(res, sdpType, c.caller.ownOffer(spoken, true))
 	} else {
-		answer, _, ok := c.caller.ownAnswer(c.caller.theirs)
-		if !ok {
-			c.speechless()
-			return
-		}
+		answer, _, _ := c.caller.ownAnswer(offer)
 		setBody(res, sdpType, answer)
 	}
-	c.alone()
+	c.confirm(nil)
 	c.answered()
 	c.caller.accept(in, res, late, func(ack *sipmsg.Request) {
 		if !late {
