@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/portero/portero/cmd/portero/config"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/identity/stir"
+	"github.com/portero/portero/sip/identity/verifier"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/trace"
 )
@@ -24,6 +28,8 @@ func (inspectCmd) Help() string {
 	return `Each call in the captures is rebuilt, INVITE to BYE with its RTP streams, and judged as a live call would have been.
 
 The lines of a call: when, from, to, outcome; codec, packets, lost and jitter of the caller's audio; class and probability of a machine; the action. Below it the rule that ordered the action, and the evidence with its log-likelihood ratio, machine over human.
+
+Signed callers' numbers are verified if the configuration says so, with the certificates that it names; none is fetched.
 
 A capture that is cut off is read up to the cut, with a warning on standard error.
 
@@ -87,6 +93,19 @@ func (c inspectCmd) capture(p printer, cfg *config.Config, bench *judge.Bench, n
 			return t.Name, t.TrustIdentity
 		}
 	}
+	identities, err := c.identities(cfg)
+	if err != nil {
+		return err
+	}
+	defer identities.Close()
+	o.Identity = func(raw []byte, at time.Time, trusted bool) *stir.Result {
+		r, wait := identities.AtOnce(raw, trusted)
+		if wait {
+			got := identities.Verify(context.Background(), raw, at, trusted)
+			r = &got
+		}
+		return r
+	}
 	w := sheet(&table{out: p.Out(), capture: name})
 	if c.JSON {
 		w = &document{out: p.Out(), capture: name}
@@ -111,6 +130,14 @@ func (c inspectCmd) capture(p printer, cfg *config.Config, bench *judge.Bench, n
 		}
 	}
 	return err
+}
+
+// identities verifies the signatures in a recording as the door would have, with
+// the certificates of the configuration alone: nothing is fetched for a recording.
+func (inspectCmd) identities(cfg *config.Config) (*verifier.Verifier, error) {
+	only := cfg.Door.Identity
+	only.FetchFrom = nil
+	return verifier.New(only)
 }
 
 // sheet is a form in which calls are written.

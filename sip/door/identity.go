@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/policy/store"
-	"github.com/portero/portero/sip/identity"
 	"github.com/portero/portero/sip/identity/stir"
 )
 
@@ -21,18 +20,16 @@ const verifyGrace = 50 * time.Millisecond
 // CANCEL; an emergency waits for nothing.
 func (c *call) verified(then func()) {
 	v := c.d.deps.Verifier
-	if v == nil || !v.On() {
+	if v == nil {
 		then()
 		return
 	}
 	raw, at, trusted := c.in.raw, c.in.at, c.trunk.TrustIdentity
-	if !v.Wants(raw) {
-		r := stir.Unsigned()
-		c.foundOut(&r)
-		then()
-		return
-	}
-	if identity.Of(raw, trusted).Emergency {
+	r, wait := v.AtOnce(raw, trusted)
+	if !wait {
+		if r != nil {
+			c.foundOut(r)
+		}
 		then()
 		return
 	}

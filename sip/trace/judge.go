@@ -7,6 +7,7 @@ import (
 
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/identity/stir"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/sdp"
 )
@@ -18,6 +19,9 @@ type Options struct {
 	// Trunk names the trunk that an INVITE's source belongs to, and says
 	// whether it may assert identities; "" when it is none. nil: no trunks.
 	Trunk func(source netip.Addr) (name string, trustIdentity bool)
+	// Identity says what an INVITE's Identity headers are worth; nil, or a result
+	// of nil: they are not verified.
+	Identity func(raw []byte, at time.Time, trusted bool) *stir.Result
 	// Meter counts arrivals and load for the judge, from the capture alone, so
 	// it begins with nothing known. nil: one of the defaults. With Trunk only
 	// calls that come by a trunk count.
@@ -92,6 +96,9 @@ func (t *reader) summon(c *call, m *message, src netip.AddrPort, at time.Time, t
 		a.Load = t.options.Meter.Load(at)
 	}
 	t.guard(c, func() {
+		if t.options.Identity != nil {
+			a.Identity = t.options.Identity(a.Raw, at, a.TrustIdentity)
+		}
 		j, _, err := t.options.Bench.Open(a)
 		if err != nil {
 			t.failed(c, err)

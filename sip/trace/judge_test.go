@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/sip/identity/stir"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/sdp"
 )
@@ -71,9 +73,10 @@ func TestSameJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	signed := &stir.Result{Verstat: stir.Passed, Attest: "B"}
 	c, _, err := live.Open(judge.Arrival{
 		Raw: raw[0].Data[42:], At: raw[0].At, Transport: "udp", Source: alice, Trunk: "carrier",
-		Load: surge.New(surge.Defaults()).Arrived(raw[0].At),
+		Load: surge.New(surge.Defaults()).Arrived(raw[0].At), Identity: signed,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +114,11 @@ func TestSameJudge(t *testing.T) {
 			return "carrier", true
 		}
 		return "", false
+	}, Identity: func(b []byte, at time.Time, trusted bool) *stir.Result {
+		if !bytes.Equal(b, raw[0].Data[42:]) || !at.Equal(raw[0].At) || !trusted {
+			t.Errorf("the identity of %q at %v, trusted %v", b, at, trusted)
+		}
+		return signed
 	}})[0]
 	want := find(c)
 	if !reflect.DeepEqual(got.Verdict, want.verdict) || !reflect.DeepEqual(got.Fingerprint, want.print) || !reflect.DeepEqual(got.Decision, want.decision) {

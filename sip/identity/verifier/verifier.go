@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/portero/portero/sip/fingerprint"
+	"github.com/portero/portero/sip/identity"
 	"github.com/portero/portero/sip/identity/stir"
 )
 
@@ -93,17 +93,19 @@ func (v *Verifier) VerstatParam() bool { return v.m.Load().cfg.VerstatParam }
 // On says whether anything is verified.
 func (v *Verifier) On() bool { return v.m.Load().cfg.Verify }
 
-// Wants says whether a request has something to verify.
-func (v *Verifier) Wants(raw []byte) bool {
+// AtOnce is what is known of a request without verifying anything: that it is not
+// signed. wait says that Verify would find out more; it does not for an emergency
+// call, which waits for nothing.
+func (v *Verifier) AtOnce(raw []byte, trusted bool) (r *stir.Result, wait bool) {
 	if !v.On() {
-		return false
+		return nil, false
 	}
-	for h := range fingerprint.Headers(raw) {
-		if h.Is("Identity") {
-			return true
-		}
+	who := identity.Of(raw, trusted)
+	if !who.Signed {
+		unsigned := stir.Unsigned()
+		return &unsigned, false
 	}
-	return false
+	return nil, !who.Emergency
 }
 
 // Verify verifies a request that was received at a time. trusted says that its

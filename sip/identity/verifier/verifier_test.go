@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -311,8 +312,26 @@ func TestStoreAndReload(t *testing.T) {
 	}
 	want(t, b.verify(v, "https://cr.example/sp.pem"), stir.Failed, "not one to trust")
 	cfg.Verify = false
-	if err := v.Reload(cfg); err != nil || v.Wants(b.invite("https://a/")) {
-		t.Errorf("switched off: %v", err)
+	if err := v.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if r, wait := v.AtOnce(b.invite("https://a/"), false); r != nil || wait {
+		t.Errorf("switched off: %+v %v", r, wait)
+	}
+}
+
+func TestAtOnce(t *testing.T) {
+	b := newBed(t)
+	v := b.open(t, b.config())
+	if r, wait := v.AtOnce(b.invite("https://a/"), false); r != nil || !wait {
+		t.Errorf("signed: %+v %v", r, wait)
+	}
+	if r, wait := v.AtOnce([]byte("INVITE sip:1@h SIP/2.0\r\nFrom: <sip:2@h>;tag=1\r\n\r\n"), false); r == nil || r.Code != 428 || wait {
+		t.Errorf("unsigned: %+v %v", r, wait)
+	}
+	emergency := bytes.Replace(b.invite("https://a/"), []byte("sip:+34915550101@pbx SIP"), []byte("urn:service:sos SIP"), 1)
+	if r, wait := v.AtOnce(emergency, false); r != nil || wait {
+		t.Errorf("emergency: %+v %v", r, wait)
 	}
 }
 
