@@ -55,7 +55,8 @@ type call struct {
 	talk *talk // a built-in dialogue has the caller
 
 	identity   *stir.Result    // what the Identity headers are worth; nil: not verified
-	facts      policy.Facts    // as the INVITE settled them
+	verstat    stir.Verstat    // by ourselves or a trusted trunk; empty: not known
+	attested   string          // A, B or C; empty: not known
 	plan       policy.Decision // in force
 	arrived    bool            // counted by surge
 	farTaken   bool            // the session's first far ports are in use

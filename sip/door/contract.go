@@ -27,8 +27,8 @@ func (c *call) tell(req *sipmsg.Request) {
 		set("X-Portero-Verdict", string(v.Class))
 		set("X-Portero-P-Machine", strconv.FormatFloat(v.PMachine, 'f', 2, 64))
 	}
-	set("X-Portero-Verstat", c.facts.Verstat)
-	set("X-Portero-Attestation", c.facts.Attestation)
+	set("X-Portero-Verstat", string(c.verstat))
+	set("X-Portero-Attestation", c.attested)
 	set("X-Portero-Action", string(c.plan.Action))
 	set("X-Portero-Rule", headerText(c.plan.Rule))
 	set("X-Portero-Reason", headerText(c.plan.Reason))

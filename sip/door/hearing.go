@@ -15,6 +15,7 @@ import (
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/identity/stir"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/sdp"
 )
@@ -296,8 +297,9 @@ func (c *call) judge() (d policy.Decision) {
 		return d
 	}
 	c.judged = j
-	c.facts = j.Facts()
-	switch f := c.facts; {
+	f := j.Facts()
+	c.verstat, c.attested = stir.Verstat(f.Verstat), f.Attestation
+	switch {
 	case f.Anonymous: // who asked to be withheld is not written down
 		c.rec.From = ""
 	case f.From != "":

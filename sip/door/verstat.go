@@ -61,15 +61,16 @@ func withVerstat(u sipmsg.Uri, v stir.Verstat) sipmsg.Uri {
 }
 
 // tellVerstat writes the outcome of the verification into the INVITE for a PBX
-// that expects it there: into P-Asserted-Identity, or From where there is none.
+// that expects it there: into P-Asserted-Identity, or into From where there is none
+// or it is From's number that was signed.
 func (l *leg) tellVerstat(req *sipmsg.Request) {
 	c := l.c
 	if c.identity == nil || !c.d.deps.Verifier.VerstatParam() {
 		return
 	}
-	v := c.identity.Verstat
+	v := c.verstat
 	headers := req.GetHeaders("P-Asserted-Identity")
-	if len(headers) == 0 {
+	if len(headers) == 0 || c.identity.Matched == "From" {
 		l.local.uri = withVerstat(l.local.uri, v)
 		req.From().Address = *l.local.uri.Clone()
 		return

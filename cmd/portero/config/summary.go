@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/rules"
 )
 
 // Summary is what the configuration will do, for `portero check`: one line a
@@ -25,12 +26,15 @@ func (c *Config) Summary() string {
 	}
 	fmt.Fprintf(&b, "always pass   emergency (%s), relay (%s), allow (%s)\n",
 		orNone(c.Rules.Emergency), orNone(c.Rules.Relay), orNone(c.Rules.Allow))
+	if id := c.Door.Identity; id.Verify {
+		fmt.Fprintf(&b, "identity      signed numbers are verified; %d certificates at hand, others fetched from: %s\n", len(id.Certificates), orNone(id.FetchFrom))
+	}
 	for i, r := range c.Rules.Rules {
 		stages := "any stage"
 		if len(r.Stages) > 0 {
 			stages = fmt.Sprint(r.Stages)
 		}
-		fmt.Fprintf(&b, "rule %-8d %s: %s -> %s, %s\n", i+1, r.Name, strings.Join(strings.Fields(r.When), " "), target(r.Action, r.Destination), stages)
+		fmt.Fprintf(&b, "rule %-8d %s: %s -> %s, %s\n", i+1, r.Name, strings.Join(strings.Fields(r.When), " "), target(r.Action, r.Destination)+how(r), stages)
 	}
 	fmt.Fprintf(&b, "otherwise     -> agents (%s)\n", c.Rules.DefaultDestination)
 	return b.String()
@@ -42,6 +46,17 @@ func target(a policy.Action, destination string) string {
 		return string(a)
 	}
 	return fmt.Sprintf("%s (%s)", a, destination)
+}
+
+// how is what a rule that rejects tells the caller.
+func how(r rules.Rule) string {
+	switch {
+	case r.Refusal != "":
+		return " " + r.Refusal
+	case r.Status != 0:
+		return fmt.Sprintf(" %d", r.Status)
+	}
+	return ""
 }
 
 func orNone(list []string) string {
