@@ -32,6 +32,7 @@ import (
 	"github.com/portero/portero/sip/door/scenario"
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/upstream"
 )
 
 const scenarios = "../../../testdata/scenarios"
@@ -172,7 +173,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 	d.Door, err = door.New(s.Door, door.Deps{
 		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
-		Records: d.keep, Verifier: verifies, Resolver: d.names,
+		Records: d.keep, Verifier: verifies, Resolver: d.resolver(s),
 		Timers: timers,
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
@@ -188,6 +189,14 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 		time.Sleep(time.Millisecond)
 	}
 	return d
+}
+
+// resolver is the scenario's own DNS, if it says names; else the configured one.
+func (d *testDoor) resolver(s settings) upstream.Resolver {
+	if s.Names == nil {
+		return nil
+	}
+	return d.names
 }
 
 // queue is where promises go, on a real disk; nil without callbacks.
