@@ -134,7 +134,8 @@ type testDoor struct {
 	records []store.Record
 }
 
-func open(t *testing.T, n *scenario.Network, config string) *testDoor {
+// open starts a door; change may give it other surroundings.
+func open(t *testing.T, n *scenario.Network, config string, change ...func(*door.Deps)) *testDoor {
 	t.Helper()
 	s := defaults()
 	if config != "" {
@@ -170,7 +171,7 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 	}
 	verifies := d.verifier(t, s.Door.Identity)
 	s.Door.Identity.Verify = false // its files are not in the script
-	d.Door, err = door.New(s.Door, door.Deps{
+	deps := door.Deps{
 		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
 		Records: d.keep, Verifier: verifies, Resolver: d.resolver(s),
@@ -178,8 +179,11 @@ func open(t *testing.T, n *scenario.Network, config string) *testDoor {
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
 		},
-	})
-	if err != nil {
+	}
+	for _, f := range change {
+		f(&deps)
+	}
+	if d.Door, err = door.New(s.Door, deps); err != nil {
 		t.Fatal(err)
 	}
 	var ctx context.Context
