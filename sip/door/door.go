@@ -134,7 +134,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 		return nil, err
 	}
 	if deps.Metrics == nil {
-		deps.Metrics = noMetrics{}
+		deps.Metrics = NoMetrics{}
 	}
 	if deps.Records == nil {
 		deps.Records = func(store.Record) {}
@@ -400,14 +400,15 @@ func (d *Door) knows(a netip.Addr) bool {
 	return d.isPBX(a)
 }
 
-type noMetrics struct{}
+// NoMetrics counts nothing. Whoever wants to count a few things embeds it.
+type NoMetrics struct{}
 
-func (noMetrics) CallStarted()                  {}
-func (noMetrics) CallEnded(store.Record)        {}
-func (noMetrics) Decided(policy.Decision, bool) {}
-func (noMetrics) SIPDropped(string)             {}
-func (noMetrics) SIPRefused(string)             {}
-func (noMetrics) FramesDropped(uint64)          {}
-func (noMetrics) Panicked()                     {}
-func (noMetrics) Attempted(_, _, _ string)      {}
-func (noMetrics) Registered(string, bool)       {}
+func (NoMetrics) CallStarted()                  {}
+func (NoMetrics) CallEnded(store.Record)        {}
+func (NoMetrics) Decided(policy.Decision, bool) {}
+func (NoMetrics) SIPDropped(string)             {}
+func (NoMetrics) SIPRefused(string)             {}
+func (NoMetrics) FramesDropped(uint64)          {}
+func (NoMetrics) Panicked()                     {}
+func (NoMetrics) Attempted(_, _, _ string)      {}
+func (NoMetrics) Registered(string, bool)       {}

@@ -14,12 +14,12 @@ import (
 	"time"
 
 	"github.com/portero/portero/policy"
-	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/door"
 )
 
 // counts are the metrics of a door under attack.
 type counts struct {
+	door.NoMetrics
 	mu sync.Mutex
 	n  map[string]int
 }
@@ -49,14 +49,9 @@ func (c *counts) reaches(t *testing.T, what string, least int) {
 	}
 }
 
-func (*counts) CallStarted()                  {}
-func (*counts) CallEnded(store.Record)        {}
-func (*counts) Decided(policy.Decision, bool) {}
-func (c *counts) SIPDropped(reason string)    { c.add(reason) }
-func (c *counts) SIPRefused(code string)      { c.add(code) }
-func (*counts) FramesDropped(uint64)          {}
-func (*counts) Attempted(_, _, _ string)      {}
-func (c *counts) Panicked()                   { c.add("panic") }
+func (c *counts) SIPDropped(reason string) { c.add(reason) }
+func (c *counts) SIPRefused(code string)   { c.add(code) }
+func (c *counts) Panicked()                { c.add("panic") }
 
 // besieged is a door on loopback: its trunk is 127.0.86.0/25, its PBX
 // 127.0.86.125, and who comes from the rest of the network is a stranger.
