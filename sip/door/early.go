@@ -75,6 +75,21 @@ const (
 	theirOffer          // the door has to answer
 )
 
+// maxBranches is how many early dialogs one call may have: a fork to more phones
+// rings in the first ones only, and is answered by any.
+const maxBranches = 64
+
+// crowded says whether a provisional response would begin a branch too many.
+func (l *leg) crowded(res *sipmsg.Response) bool {
+	c := l.c
+	tag, _ := res.To().Params.Get("tag")
+	if len(c.branches) < maxBranches || c.branchOf(l, tag) != nil {
+		return false
+	}
+	c.d.deps.Metrics.SIPDropped("too_many_branches")
+	return true
+}
+
 // turn makes a branch the one that the call's legs are in.
 func (c *call) turn(b *early) {
 	if b == nil {
@@ -125,7 +140,7 @@ func (l *leg) newBranch(tag string) *early {
 		d := l.dialog()
 		l.unforked = &d
 	}
-	b := &early{far: l, tag: tag, away: *l.unforked, updating: map[*leg]openUpdate{}}
+	b := &early{far: l, tag: tag, away: *l.unforked}
 	if !l.lateOffer {
 		b.awayOffer = ourOffer
 	}
@@ -304,7 +319,7 @@ func (c *call) confirm(b *early) {
 		}
 		o.facing, o.tags = false, nil
 	}
-	c.branches, c.turned = nil, nil
+	c.branches, c.turned, c.caller.unforked = nil, nil, nil
 	if b != nil {
 		c.branches = []*early{b}
 		for l, u := range b.updating { // from here on as in any dialog (update.go)

@@ -113,5 +113,8 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 	if offer != nil {
 		open.out = o
 	}
+	if b.updating == nil {
+		b.updating = map[*leg]openUpdate{}
+	}
 	b.updating[l] = open
 }

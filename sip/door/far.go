@@ -133,6 +133,9 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 			l.onEarlyEnded(res)
 			return
 		}
+		if l.crowded(res) {
+			return
+		}
 		b := l.branch(res)
 		rseq, heard := l.inOrder(b, res)
 		if !heard {
@@ -232,6 +235,9 @@ func (c *call) tellRinging(l *leg, b *early, res *sipmsg.Response, rseq uint32, 
 	}
 	out := c.caller.reply(c.caller.in, res.StatusCode, res.Reason)
 	passHeaders(res, out)
+	if c.supports100rel() {
+		allowPRACK(out)
+	}
 	p := &provisional{res: out, invite: res.CSeq().SeqNo, owed: rseq != 0, owedSeq: rseq}
 	switch {
 	case desc != nil && b.agreed: // he has the answer

@@ -99,10 +99,7 @@ func (l *leg) offerReliable(req *sipmsg.Request) {
 		return
 	}
 	addSupported(req, "100rel")
-	if h := req.GetHeader("Allow"); h != nil {
-		req.RemoveHeader("Allow")
-		req.AppendHeader(sipmsg.NewHeader("Allow", joined([]string{h.Value(), "PRACK"})))
-	}
+	allowPRACK(req)
 	if !c.caller.uas || !c.answeredAt.IsZero() {
 		return
 	}
@@ -114,6 +111,15 @@ func (l *leg) offerReliable(req *sipmsg.Request) {
 	}
 	if supports(c.caller.invite, "precondition") {
 		addSupported(req, "precondition")
+	}
+}
+
+// allowPRACK adds the method to those that are passed on, on a leg where the door
+// takes it itself.
+func allowPRACK(m message) {
+	if h := m.GetHeader("Allow"); h != nil {
+		m.RemoveHeader("Allow")
+		m.AppendHeader(sipmsg.NewHeader("Allow", joined([]string{h.Value(), "PRACK"})))
 	}
 }
 

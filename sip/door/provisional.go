@@ -26,8 +26,8 @@ import (
 // bring an answer (section 5) the far leg's waits for it and takes it along, and
 // so does the response to it.
 
-// maxProvisionals is how many reliable responses may wait in one branch for the
-// PRACK of the one before; a destination that sends more is not heard.
+// maxProvisionals is how many responses may wait in one branch for the PRACK of
+// the one before; a destination that sends more is not heard.
 const maxProvisionals = 8
 
 // provisional is a reliable response to the caller that waits for its PRACK, or
@@ -79,6 +79,10 @@ func (c *call) provisional(b *early, p *provisional, reliable bool) {
 	}
 	if b.waiting == nil {
 		c.sendReliable(b, p)
+		return
+	}
+	if len(b.queue) >= maxProvisionals {
+		c.d.deps.Metrics.SIPDropped("too_many_provisionals")
 		return
 	}
 	b.queue = append(b.queue, p)
