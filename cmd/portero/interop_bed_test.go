@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/portero/portero/policy/store"
+	"github.com/portero/portero/sip/identity/stir/stirtest"
 )
 
 // Where everybody is during the interoperability tests. The network is theirs
@@ -47,6 +48,7 @@ sip:
     queue: {uri: "sip:agents@` + pbxAddr + `"}
   drain: 20s
   session_timers: {expires: 90s}
+  identity: {verify: true, anchors: ["%[1]s/anchor.pem"], certificates: {"` + signerURL + `": "%[1]s/signer.pem"}}
 media:
   caller_address: ` + doorHost + `
   far_address: ` + doorHost + `
@@ -203,6 +205,7 @@ type openDoor struct {
 	config string
 	cmd    *exec.Cmd
 	exited chan error
+	signer *stirtest.Signer // of callers' numbers
 
 	errorsWanted bool // the test made the door log errors
 }
@@ -218,6 +221,7 @@ func (b *bed) openWith(t *testing.T, config string) *openDoor {
 	t.Helper()
 	d := &openDoor{bed: b, dir: t.TempDir(), exited: make(chan error, 1)}
 	d.config = filepath.Join(d.dir, "portero.yaml")
+	d.signing(t)
 	d.configure(t, config)
 	log, err := os.Create(filepath.Join(d.dir, "log"))
 	if err != nil {

@@ -24,6 +24,7 @@ func testCalls(t *testing.T, b *bed) {
 		"digits":    testDigits,
 		"declared":  testDeclared,
 		"moved":     testMoved,
+		"signed":    testSigned,
 		"allowed":   testAllowed,
 		"strangers": testStrangers,
 	} {

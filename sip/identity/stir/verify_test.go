@@ -333,3 +333,15 @@ func FuzzCertificate(f *testing.F) {
 		stir.Open(stir.CallOf(raw, at, false, ""), policy).Result(func(string) ([]*x509.Certificate, error) { return chain, nil })
 	})
 }
+
+func BenchmarkVerify(b *testing.B) {
+	w := newWorld()
+	raw := invite("Identity: " + w.signer.Header(x5u, "shaken", stirtest.Shaken("34600000001", "34915550101", "A", at)))
+	policy := stir.Policy{Roots: stir.NewRoots([]*x509.Certificate{w.ca.Cert}), MaxAge: time.Minute}
+	b.ReportAllocs()
+	for b.Loop() {
+		if r := stir.Open(stir.CallOf(raw, at, false, ""), policy).Result(w.chains); r.Verstat != stir.Passed {
+			b.Fatalf("%+v", r)
+		}
+	}
+}
