@@ -137,7 +137,7 @@ func (d *dialog) lintReliable(m *message) error {
 	open := p != nil && p.last != nil && !p.pracked
 	switch rel := reliable(m); {
 	case m.has("RSeq") != rel:
-		return fmt.Errorf("Require: 100rel and RSeq go together (RFC 3262 section 3)")
+		return fmt.Errorf("option tag 100rel in Require and RSeq go together (RFC 3262 section 3)")
 	case m.code()/100 == 2 && open && strings.HasPrefix(p.last.body, "v=0"):
 		return fmt.Errorf("a 2xx while a reliable response with a description waits for its PRACK (RFC 3262 section 3)")
 	case m.code() > 100 && m.code() < 200 && !rel && requires(invite, "100rel"):
