@@ -23,6 +23,8 @@ func TestInterop(t *testing.T) {
 		{"refused", testRefused},
 		{"calls", testCalls},
 		{"callback", testCallback},
+		{"transfers", testTransfers},
+		{"registration", testRegistration},
 		{"same judge", testSameJudge},
 		{"baresip", testBaresip},
 		{"reload", testReload},

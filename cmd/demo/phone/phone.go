@@ -71,6 +71,7 @@ func Open(addr netip.AddrPort) (*Phone, error) {
 	server.OnAck(p.onAck)
 	server.OnBye(p.onBye)
 	server.OnOptions(func(r *sip.Request, tx sip.ServerTransaction) { respond(tx, r, 200, "OK") })
+	server.OnNotify(func(r *sip.Request, tx sip.ServerTransaction) { respond(tx, r, 200, "OK") })
 	server.OnInfo(func(r *sip.Request, tx sip.ServerTransaction) { respond(tx, r, 200, "OK") })
 	go func() {
 		defer close(p.served)
