@@ -26,6 +26,8 @@ type afterlife struct {
 	cseq      uint32          // the INVITE's
 	last      uint32          // the leg's: PRACK and UPDATE of a branch may have had it
 	auth      []sipmsg.Header // of the INVITE, for its ACK (RFC 3261 section 22.1)
+	reinvite  bool
+	routes    []sipmsg.Uri // of a re-INVITE's dialog
 
 	ack   []byte
 	ackTo transport.Target
@@ -35,6 +37,9 @@ type afterlife struct {
 func (l *leg) afterlife(o *outgoing) *afterlife {
 	a := &afterlife{d: l.c.d, hop: l.hop, transport: l.transport, peer: l.peer, callID: l.callID, localTag: l.localTag,
 		remoteTag: l.remoteTag, local: l.local, remote: l.remote, target: l.target, cseq: o.req.CSeq().SeqNo, last: l.cseq, auth: credentialsOf(o.req)}
+	if _, a.reinvite = o.req.To().Params.Get("tag"); a.reinvite {
+		a.routes = l.routes
+	}
 	if l.ack != nil && l.ackCSeq == a.cseq {
 		if to, err := targetOf(l.ack); err == nil {
 			a.ack, a.ackTo = transaction.Encode(l.ack), to
@@ -59,13 +64,15 @@ func (a *afterlife) Response(res *sipmsg.Response) {
 	if !res.IsSuccess() || res.To() == nil || res.CSeq() == nil {
 		return
 	}
-	if tag, _ := res.To().Params.Get("tag"); tag == a.remoteTag {
-		if a.ack != nil {
-			_ = a.d.tx.Send(a.ack, a.ackTo) // lost again, it is asked for again
-		}
-		return
+	tag, _ := res.To().Params.Get("tag")
+	switch {
+	case tag == a.remoteTag && a.ack != nil:
+		_ = a.d.tx.Send(a.ack, a.ackTo) // lost again, it is asked for again
+	case tag == a.remoteTag && a.reinvite: // it crossed the BYE
+		a.acknowledge(res)
+	default:
+		a.dismiss(res)
 	}
-	a.dismiss(res)
 }
 
 // Failed implements transaction.ClientUser.
@@ -74,10 +81,23 @@ func (a *afterlife) Failed(error) {}
 // dismiss acknowledges and hangs up a dialog that nobody wants: a losing fork,
 // or an answer that crossed our CANCEL.
 func (a *afterlife) dismiss(res *sipmsg.Response) {
+	fork := a.acknowledge(res)
+	fork.cseq = max(fork.cseq, a.last)
+	bye := fork.request(sipmsg.BYE)
+	if _, err := a.d.start(bye, 0, unheard{}); err != nil {
+		fork.log.Warn("an unwanted answer could not be hung up", zap.Error(err))
+	}
+}
+
+// acknowledge sends the ACK for a 2xx and returns the leg it is on.
+func (a *afterlife) acknowledge(res *sipmsg.Response) *leg {
 	log := a.d.log.With(zap.String("call_id", a.callID))
 	fork := &leg{c: &call{d: a.d}, log: log, hop: a.hop, transport: a.transport, peer: a.peer, callID: a.callID,
 		localTag: a.localTag, local: a.local, remote: a.remote, target: a.target, cseq: a.cseq, state: legUp}
 	fork.establish(res)
+	if a.reinvite {
+		fork.routes = a.routes
+	}
 	ack := fork.request(sipmsg.ACK)
 	for _, h := range a.auth {
 		ack.AppendHeader(h)
@@ -86,11 +106,7 @@ func (a *afterlife) dismiss(res *sipmsg.Response) {
 	if err := a.d.write(ack); err != nil {
 		log.Warn("an ACK could not be sent", zap.Error(err))
 	}
-	fork.cseq = max(fork.cseq, a.last)
-	bye := fork.request(sipmsg.BYE)
-	if _, err := a.d.start(bye, 0, unheard{}); err != nil {
-		log.Warn("an unwanted answer could not be hung up", zap.Error(err))
-	}
+	return fork
 }
 
 // credentialsOf are copies of a request's credentials.
