@@ -193,7 +193,7 @@ func testReload(t *testing.T, b *bed) {
 	}
 	call("reason=P300-no-rule")
 	const rules = "rules:\n"
-	d.reload(t, rules+"  - {name: reloaded, when: 'from == \"+34600000006\"', stages: [arrival], action: agents}\n", "rules, lists, mode, judgement and sip.identity are new")
+	d.reload(t, rules+"  - {name: reloaded, when: 'from == \"+34600000006\"', stages: [arrival], action: agents}\n", "are new; other keys need a restart")
 	call("rule=reloaded")
 	d.errorsWanted = true
 	d.reload(t, rules+"  - {name: broken, when: 'form == 1', action: agents}\n", "old rules stay")
