@@ -6,9 +6,9 @@ import "bytes"
 // SIP to break into: SIPVicious, sipcli, VaxSIP as scanners use it, pplsip and
 // its successor SIPPTS, Mr.SIP, Nmap's scripts, sundayddr and the rest of the
 // well-known reject lists. What monitoring uses too (sipsak, SIPp) is not here.
-var scanners = [...]string{
-	"friendly-scanner", "friendly-request", "sipvicious", "sipcli", "sip-scan", "sipscan",
-	"vaxsipuseragent", "vaxipuseragent", "pplsip", "sippts", "mr.sip", "nmap nse", "sundayddr", "siparmyknife", "sivus",
+var scanners = [...][]byte{
+	[]byte("friendly-scanner"), []byte("friendly-request"), []byte("sipvicious"), []byte("sipcli"), []byte("sip-scan"), []byte("sipscan"),
+	[]byte("vaxsipuseragent"), []byte("vaxipuseragent"), []byte("pplsip"), []byte("sippts"), []byte("mr.sip"), []byte("nmap nse"), []byte("sundayddr"), []byte("siparmyknife"), []byte("sivus"),
 }
 
 // IsScanner reports whether a datagram comes from a known scanning tool, cheap
@@ -37,11 +37,12 @@ func IsScanner(raw []byte) bool {
 			// SIPVicious signs its From: "sipvicious"<sip:100@1.1.1.1>. Whoever renames
 			// it leaves the address, which is a resolver's and calls nobody. Nmap's
 			// version probe comes from sip:nm@nm.
-			if containsFold(value, `"sipvicious"`) || containsFold(value, "@1.1.1.1>") || containsFold(value, "<sip:nm@nm>") {
+			if bytes.Contains(value, []byte("@1.1.1.1>")) || bytes.Contains(value, []byte("<sip:nm@nm>")) ||
+				bytes.IndexByte(value, '"') >= 0 && containsFold(value, `"sipvicious"`) {
 				return true
 			}
 		case foldEqual(name, "Contact"), foldEqual(name, "m"):
-			if containsFold(value, "sip:123@1.1.1.1") || containsFold(value, "sip:100@1.1.1.1") {
+			if bytes.Contains(value, []byte("sip:123@1.1.1.1")) || bytes.Contains(value, []byte("sip:100@1.1.1.1")) {
 				return true
 			}
 		}
@@ -50,8 +51,13 @@ func IsScanner(raw []byte) bool {
 }
 
 func scannerAgent(agent []byte) bool {
+	var buf [128]byte // every message's User-Agent passes here
+	low := buf[:min(len(agent), len(buf))]
+	for i := range low {
+		low[i] = lower(agent[i])
+	}
 	for _, s := range scanners {
-		if containsFold(agent, s) {
+		if bytes.Contains(low, s) {
 			return true
 		}
 	}

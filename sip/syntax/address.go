@@ -95,7 +95,7 @@ func (c *checker) addrSpec(h header, v []byte, i int, seen *tags) (int, string) 
 	spec := trim(v[i:end])
 	c.odd = c.odd || len(spec) < end-i
 	switch {
-	case end < len(v) && v[end] == ',' && bytes.IndexByte(v[end:], '<') >= 0 && bytes.IndexByte(spec, ':') < 0:
+	case end < len(v) && v[end] == ',' && bytes.IndexByte(spec, ':') < 0 && bytes.IndexByte(v[end:], '<') >= 0:
 		return 0, "has a name with a comma that is not quoted"
 	case bytes.IndexByte(spec, '"') >= 0:
 		return 0, "has a quote out of place"
