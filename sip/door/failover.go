@@ -170,6 +170,10 @@ func (c *call) failover(l *leg, why string) bool {
 	return true
 }
 
+// fullWait is for how long a caller's side is sent away when every target is
+// full: until a call ends, which nobody knows.
+const fullWait = 5 * time.Second
+
 // unserved refuses a call that no target of a destination takes. It tells the
 // caller's side when to come back (RFC 3261 section 21.5.4).
 func (c *call) unserved(dest, reason string, err error) {
@@ -182,6 +186,9 @@ func (c *call) unserved(dest, reason string, err error) {
 		return
 	}
 	wait := c.d.upstream.RetryAfter(dest, time.Now())
+	if reason == policy.ReasonUpstreamFull {
+		wait = max(wait, fullWait)
+	}
 	c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds())))), reasonHeader(503, reason))
 }
 

@@ -22,7 +22,10 @@ type option struct {
 // silent before who is down, and of these who will be well soonest. It returns
 // -1 without options. Random gives 0 to n-1.
 func choose(options []option, random func(n int) int) int {
-	var well []int
+	if len(options) == 1 {
+		return 0
+	}
+	well := make([]int, 0, len(options))
 	for i, o := range options {
 		if o.state == Up {
 			well = append(well, i)

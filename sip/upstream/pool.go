@@ -227,10 +227,9 @@ func (p *Pool) Pick(dest string, o Options, now time.Time) (*Attempt, error) {
 	t := d.targets[picked.target]
 	a := &Attempt{Destination: dest, Target: t.URI, URI: t.place.uri, Address: picked.srv, State: picked.state,
 		p: p, t: t, s: p.servers[picked.srv.key()], began: now}
-	seen := map[key]bool{picked.srv.key(): true}
-	for _, other := range open {
-		if k := other.srv.key(); !seen[k] && other.state <= picked.state {
-			seen[k] = true
+	for j, other := range open {
+		again := other.srv.key() == picked.srv.key() || slices.ContainsFunc(open[:j], func(o option) bool { return o.srv.key() == other.srv.key() })
+		if !again && other.state <= picked.state {
 			a.More++
 		}
 	}
@@ -241,6 +240,7 @@ func (p *Pool) Pick(dest string, o Options, now time.Time) (*Attempt, error) {
 
 // options lists what a destination offers, apart what is full.
 func (p *Pool) options(d *destination, tried []Address, now time.Time) (open, full []option) {
+	open = make([]option, 0, len(d.targets))
 	for ti, t := range d.targets {
 		for ai, a := range t.addresses {
 			if slices.ContainsFunc(tried, func(b Address) bool { return a.key() == b.key() }) {

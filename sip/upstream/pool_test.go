@@ -351,3 +351,21 @@ func TestRun(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// What a call pays for the choice.
+func BenchmarkPick(b *testing.B) {
+	p, err := New(Defaults(), map[string][]Target{"agents": {{URI: "sip:192.0.2.1", MaxCalls: 100}, {URI: "sip:192.0.2.2", Weight: 3}, {URI: "sip:192.0.2.3", Priority: 1}}},
+		Deps{Log: zap.NewNop(), Transports: []string{"UDP"}, Resolver: newBook(), IPv4: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		a, err := p.Pick("agents", Options{}, zero)
+		if err != nil {
+			b.Fatal(err)
+		}
+		a.Answered(zero)
+		a.Done()
+	}
+}
