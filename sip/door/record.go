@@ -27,7 +27,7 @@ func (c *call) writeRecord() {
 	}
 	c.written = true
 	for _, l := range c.legs() {
-		if l == c.caller {
+		if l.dest == "" { // the caller's own, or a replacement for it
 			continue
 		}
 		f := store.FarLeg{Destination: l.dest, CallID: l.callID, AnsweredAt: store.At(l.answered), EndedAt: store.At(l.ended), Code: l.code}

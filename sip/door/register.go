@@ -70,6 +70,7 @@ type registrar struct {
 	cseq    uint32
 	auth    *auth.Client
 	machine *registration.Machine
+	open    bool // the last REGISTER has no answer: it may count
 }
 
 // lineParam marks the door's registered Contacts with their trunk: a carrier
@@ -154,7 +155,7 @@ func (r *registrar) run(ctx context.Context) {
 		}
 		expires := r.machine.Expires()
 		result := r.send(ctx, expires, registerWithin)
-		if ctx.Err() != nil {
+		if r.open = ctx.Err() != nil; r.open {
 			continue
 		}
 		now := time.Now()
@@ -174,7 +175,7 @@ func (r *registrar) run(ctx context.Context) {
 
 // leave takes the registration back (RFC 3261 section 10.2.2).
 func (r *registrar) leave() {
-	if !r.machine.Registered(time.Now()) {
+	if !r.open && !r.machine.Registered(time.Now()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), unregisterWithin)

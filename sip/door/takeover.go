@@ -130,6 +130,10 @@ func (c *call) takeOver(old *leg, r replaces, in transaction.Incoming, tx *trans
 	c.d.addDialog(l)
 	tx.SetTag(l.localTag)
 	l.in = here
+	if old.counted { // until the old one is gone both are
+		l.counted = true
+		c.d.deps.Surge.Agent(1)
+	}
 	l.log.Info("a leg is being replaced", zap.String("leg", old.role), zap.Stringer("source", in.Flow.Remote))
 	if old.state != legUp {
 		c.pickUp(old, l, here)

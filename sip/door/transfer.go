@@ -172,6 +172,10 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	setBody(req, sdpType, l.rewrite(offer))
 	l.state = legCalling
 	c.d.addDialog(l)
+	if t.trunk == nil && l.dest == c.agents() && c.out == nil {
+		l.counted = true
+		c.d.deps.Surge.Agent(1)
+	}
 	l.out = l.send(req, true,
 		func(res *sipmsg.Response) { c.onTransferResponse(x, res) },
 		func(err error) {
