@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,15 +31,53 @@ func NewRoots(certs []*x509.Certificate) Roots {
 // maxChain bounds the certificates behind one x5u.
 const maxChain = 8
 
+// Chain is a signer's certificate and those that issued it, the signer's first. It
+// remembers what came of checking it, as one certificate signs many calls. It is
+// safe for concurrent use.
+type Chain struct {
+	certs []*x509.Certificate
+
+	mu          sync.Mutex
+	checked     *credential    // nil: not yet, or in vain
+	by          *x509.CertPool // the anchors it was checked by
+	from, until time.Time      // when that holds
+}
+
+// NewChain makes a chain of certificates.
+func NewChain(certs []*x509.Certificate) *Chain { return &Chain{certs: certs} }
+
+// credential is what the chain comes to at a time (RFC 5280 section 6).
+func (c *Chain) credential(roots Roots, at time.Time) (*credential, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.checked != nil && c.by == roots.pool && !at.Before(c.from) && !at.After(c.until) {
+		return c.checked, nil
+	}
+	got, path, err := credentialOf(c.certs, roots, at)
+	if err != nil {
+		return nil, err
+	}
+	c.checked, c.by, c.from, c.until = got, roots.pool, path[0].NotBefore, path[0].NotAfter
+	for _, cert := range path[1:] {
+		if cert.NotBefore.After(c.from) {
+			c.from = cert.NotBefore
+		}
+		if cert.NotAfter.Before(c.until) {
+			c.until = cert.NotAfter
+		}
+	}
+	return got, nil
+}
+
 // ParseChain reads the certificates of a file or of what stands behind an x5u:
 // PEM, the signer's first and then those that issued it, or one in DER.
-func ParseChain(b []byte) ([]*x509.Certificate, error) {
+func ParseChain(b []byte) (*Chain, error) {
 	if !bytes.Contains(b, []byte("-----BEGIN")) {
 		c, err := x509.ParseCertificate(b)
 		if err != nil {
 			return nil, fmt.Errorf("neither PEM nor a certificate in DER: %w", err)
 		}
-		return []*x509.Certificate{c}, nil
+		return NewChain([]*x509.Certificate{c}), nil
 	}
 	var out []*x509.Certificate
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
@@ -57,7 +96,7 @@ func ParseChain(b []byte) ([]*x509.Certificate, error) {
 	if len(out) == 0 {
 		return nil, errors.New("there is no PEM certificate in it")
 	}
-	return out, nil
+	return NewChain(out), nil
 }
 
 // credential is a signer's certificate that a trust anchor stands behind.
@@ -70,10 +109,11 @@ type credential struct {
 	limits  constraints
 }
 
-// credentialOf checks a chain (RFC 5280) at a time.
-func credentialOf(chain []*x509.Certificate, roots Roots, at time.Time) (*credential, error) {
+// credentialOf checks certificates at a time, and tells by which of them the
+// signer's leads to an anchor.
+func credentialOf(chain []*x509.Certificate, roots Roots, at time.Time) (*credential, []*x509.Certificate, error) {
 	if len(chain) == 0 {
-		return nil, errors.New("there is no certificate")
+		return nil, nil, errors.New("there is no certificate")
 	}
 	// Verify refuses critical extensions that it does not know, of any certificate
 	// in the chain; those of RFC 8226 and RFC 9118 are looked at here.
@@ -88,10 +128,10 @@ func credentialOf(chain []*x509.Certificate, roots Roots, at time.Time) (*creden
 	leaf := all[0]
 	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, errors.New("its key is not an ECDSA key on P-256")
+		return nil, nil, errors.New("its key is not an ECDSA key on P-256")
 	}
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return nil, errors.New("its key is not for signatures")
+		return nil, nil, errors.New("its key is not for signatures")
 	}
 	between := x509.NewCertPool()
 	for _, c := range all[1:] {
@@ -101,9 +141,10 @@ func credentialOf(chain []*x509.Certificate, roots Roots, at time.Time) (*creden
 	if anchors == nil { // nil would mean the system's
 		anchors = x509.NewCertPool()
 	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: anchors, Intermediates: between, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
-		return nil, err
+	paths, err := leaf.Verify(x509.VerifyOptions{Roots: anchors, Intermediates: between, CurrentTime: at,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return nil, nil, err
 	}
 	c := &credential{key: key, subject: printable(leaf.Subject.String()), names: leaf}
 	for _, e := range leaf.Extensions {
@@ -118,10 +159,10 @@ func credentialOf(chain []*x509.Certificate, roots Roots, at time.Time) (*creden
 			c.limits.add(more)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return c, nil
+	return c, paths[0], nil
 }
 
 // vouches says whether the certificate may speak for a caller (RFC 8226 section

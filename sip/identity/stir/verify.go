@@ -1,7 +1,6 @@
 package stir
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +11,7 @@ import (
 
 // Chains gives the certificates behind an x5u, the signer's first. An error
 // says why there are none; it is nothing against the caller.
-type Chains func(x5u string) ([]*x509.Certificate, error)
+type Chains func(x5u string) (*Chain, error)
 
 // Verification is a call whose Identity headers were read, on its way to a
 // result.
@@ -168,7 +167,7 @@ func (v *Verification) check(t *token, chains Chains) {
 		if err != nil {
 			return &failure{code: CodeBadInfo, err: fmt.Errorf("no certificate: %w", err), ours: true}
 		}
-		if t.signer, err = credentialOf(chain, v.policy.Roots, v.call.at); err != nil {
+		if t.signer, err = chain.credential(v.policy.Roots, v.call.at); err != nil {
 			return &failure{code: CodeUnsupported, err: fmt.Errorf("the certificate is not one to trust: %w", err)}
 		}
 		at := slices.IndexFunc(t.forms, func(p *passport) bool { return jws.Verify(t.signer.key, p.signed, p.signature) == nil })

@@ -35,14 +35,14 @@ func newWorld() *world {
 	}), forger: stirtest.NewCA(at).Issue(nil)}
 }
 
-func (w *world) chains(url string) ([]*x509.Certificate, error) {
+func (w *world) chains(url string) (*stir.Chain, error) {
 	switch url {
 	case x5u:
-		return w.signer.Chain, nil
+		return stir.NewChain(w.signer.Chain), nil
 	case other:
-		return w.second.Chain, nil
+		return stir.NewChain(w.second.Chain), nil
 	case "https://forger.example/f.pem":
-		return w.forger.Chain, nil
+		return stir.NewChain(w.forger.Chain), nil
 	}
 	return nil, errors.New("nothing is there")
 }
@@ -159,11 +159,31 @@ func TestAuthority(t *testing.T) {
 	bare := w.ca.Issue(func(*x509.Certificate) {})
 	raw := invite("Identity: " + bare.Header(x5u, "shaken", stirtest.Shaken("34600000001", "34915550101", "A", at)))
 	v := stir.Open(stir.CallOf(raw, at, false, ""), stir.Policy{Roots: stir.NewRoots([]*x509.Certificate{w.ca.Cert}), MaxAge: time.Minute})
-	if r := v.Result(func(string) ([]*x509.Certificate, error) { return bare.Chain, nil }); r.Code != 437 || !strings.Contains(r.Reason, "TNAuthList") {
+	if r := v.Result(func(string) (*stir.Chain, error) { return stir.NewChain(bare.Chain), nil }); r.Code != 437 || !strings.Contains(r.Reason, "TNAuthList") {
 		t.Errorf("a certificate without TNAuthList: %+v", r)
 	}
-	if r := stir.Open(stir.CallOf(raw, at, false, ""), stir.Policy{MaxAge: time.Minute}).Result(func(string) ([]*x509.Certificate, error) { return bare.Chain, nil }); r.Code != 437 {
+	if r := stir.Open(stir.CallOf(raw, at, false, ""), stir.Policy{MaxAge: time.Minute}).Result(func(string) (*stir.Chain, error) { return stir.NewChain(bare.Chain), nil }); r.Code != 437 {
 		t.Errorf("without anchors the system's are not taken: %+v", r)
+	}
+}
+
+// What is remembered of a chain holds for its time and its anchors only.
+func TestChainRemembers(t *testing.T) {
+	w := newWorld()
+	chain := stir.NewChain(w.signer.Chain)
+	good, none := stir.NewRoots([]*x509.Certificate{w.ca.Cert}), stir.NewRoots(nil)
+	for i, c := range []struct {
+		roots stir.Roots
+		after time.Duration
+		want  stir.Verstat
+	}{{good, 0, stir.Passed}, {good, 0, stir.Passed}, {none, 0, stir.Failed}, {good, time.Minute, stir.Passed}, {good, 61 * time.Minute, stir.Failed},
+		{good, -61 * time.Minute, stir.Failed}, {none, 0, stir.Failed}, {good, 59 * time.Minute, stir.Passed}} {
+		now := at.Add(c.after)
+		raw := invite("Identity: " + w.signer.Header(x5u, "shaken", stirtest.Shaken("34600000001", "34915550101", "A", now)))
+		v := stir.Open(stir.CallOf(raw, now, false, ""), stir.Policy{Roots: c.roots, MaxAge: time.Minute})
+		if r := v.Result(func(string) (*stir.Chain, error) { return chain, nil }); r.Verstat != c.want {
+			t.Errorf("%d: %+v", i, r)
+		}
 	}
 }
 
@@ -330,7 +350,7 @@ func FuzzCertificate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		stir.Open(stir.CallOf(raw, at, false, ""), policy).Result(func(string) ([]*x509.Certificate, error) { return chain, nil })
+		stir.Open(stir.CallOf(raw, at, false, ""), policy).Result(func(string) (*stir.Chain, error) { return chain, nil })
 	})
 }
 
@@ -338,9 +358,10 @@ func BenchmarkVerify(b *testing.B) {
 	w := newWorld()
 	raw := invite("Identity: " + w.signer.Header(x5u, "shaken", stirtest.Shaken("34600000001", "34915550101", "A", at)))
 	policy := stir.Policy{Roots: stir.NewRoots([]*x509.Certificate{w.ca.Cert}), MaxAge: time.Minute}
+	chain := stir.NewChain(w.signer.Chain)
 	b.ReportAllocs()
 	for b.Loop() {
-		if r := stir.Open(stir.CallOf(raw, at, false, ""), policy).Result(w.chains); r.Verstat != stir.Passed {
+		if r := stir.Open(stir.CallOf(raw, at, false, ""), policy).Result(func(string) (*stir.Chain, error) { return chain, nil }); r.Verstat != stir.Passed {
 			b.Fatalf("%+v", r)
 		}
 	}

@@ -2,15 +2,16 @@ package verifier
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/portero/portero/sip/identity/stir"
 )
 
 // entry is what is known of an x5u.
 type entry struct {
-	chain []*x509.Certificate
+	chain *stir.Chain
 	err   error
 	until time.Time // asked for again after that
 	dead  time.Time // a chain is not used after that, even if a new one cannot be had
@@ -110,7 +111,7 @@ func (v *Verifier) room(size int, now time.Time) {
 
 // chain gives the certificates behind an x5u: from the store, the cache or by a
 // fetch, for which it waits until ctx ends.
-func (v *Verifier) chain(ctx context.Context, m *material, x5u string) ([]*x509.Certificate, error) {
+func (v *Verifier) chain(ctx context.Context, m *material, x5u string) (*stir.Chain, error) {
 	if chain := m.store[x5u]; chain != nil {
 		return chain, nil
 	}

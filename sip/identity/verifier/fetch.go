@@ -3,7 +3,6 @@ package verifier
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -91,7 +90,7 @@ func (m *material) client() *http.Client {
 
 // fetched is what came of a fetch.
 type fetched struct {
-	chain []*x509.Certificate
+	chain *stir.Chain
 	err   error
 	keep  time.Duration // how long its server lets it be kept; negative: not said
 }

@@ -18,7 +18,7 @@ import (
 type material struct {
 	cfg    Config
 	policy stir.Policy
-	store  map[string][]*x509.Certificate // by x5u
+	store  map[string]*stir.Chain // by x5u
 	hosts  []host
 	nets   []netip.Prefix
 	tls    *x509.CertPool // nil: the system's
@@ -27,7 +27,7 @@ type material struct {
 
 // load reads the files of a configuration and reports what it cannot read.
 func (c Config) load(fault func(path, format string, args ...any)) *material {
-	m := &material{cfg: c, store: map[string][]*x509.Certificate{}}
+	m := &material{cfg: c, store: map[string]*stir.Chain{}}
 	var anchors []*x509.Certificate
 	for i, name := range c.Anchors {
 		certs, err := readPEM(name)

@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -116,7 +115,7 @@ func (v *Verifier) Verify(ctx context.Context, raw []byte, at time.Time, trusted
 	defer cancel()
 	open := stir.Open(stir.CallOf(raw, at, trusted, m.cfg.CountryCode), m.policy)
 	type got struct {
-		chain []*x509.Certificate
+		chain *stir.Chain
 		err   error
 	}
 	var mu sync.Mutex
@@ -134,7 +133,7 @@ func (v *Verifier) Verify(ctx context.Context, raw []byte, at time.Time, trusted
 		})
 	}
 	waiting.Wait()
-	r := open.Result(func(x5u string) ([]*x509.Certificate, error) {
+	r := open.Result(func(x5u string) (*stir.Chain, error) {
 		g := chains[x5u]
 		return g.chain, g.err
 	})

@@ -167,8 +167,12 @@ func TestLimits(t *testing.T) {
 		{"too large", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 70000)) }, "larger than 65536"},
 		{"no certificate", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, "no certificate"},
 		{"not found", http.NotFound, "answers 404"},
-		{"redirect elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", http.StatusFound) }, "not among the hosts"},
-		{"redirect to http", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+r.Host+"/", http.StatusFound) }, "is not https"},
+		{"redirect elsewhere", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/", http.StatusFound)
+		}, "not among the hosts"},
+		{"redirect to http", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+r.Host+"/", http.StatusFound)
+		}, "is not https"},
 		{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, "redirects"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
