@@ -7,6 +7,11 @@
 // state. A call has a caller leg and at any moment at most one far leg; while
 // it is being moved, a candidate for the far leg besides (move.go).
 //
+// Calls of the PBX go out by the trunk that a rule names (outbound.go), or along
+// the way that a phone left when it registered (flow.go). Transfers pass, with
+// Replaces translated to the dialog behind a leg (refer.go, replaces.go), or are
+// carried out by the door (transfer.go, takeover.go).
+//
 // The door serves only configured trunks and PBXs. It refuses everybody else
 // before a byte is parsed, and sends requests nowhere that the configuration
 // does not name.

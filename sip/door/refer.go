@@ -62,6 +62,7 @@ func (l *leg) onRefer(in *incoming) {
 				if m, has := params.Get("method"); has {
 					out.uri.UriParams.Add("method", m)
 				}
+				out.text = out.uri.String()
 			}
 			l.log.Info("a transfer names another call of the door", zap.String("leg", l.role))
 		}

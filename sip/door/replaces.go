@@ -86,6 +86,7 @@ func (c *call) translate(r replaces, then func(r replaces, target sipmsg.Uri, ok
 type referTo struct {
 	before, after string // of the URI: display name and bracket, bracket and parameters
 	uri           sipmsg.Uri
+	text          string    // of the URI, as it was written and is written again
 	headers       []string  // of the URI, but for Replaces, still escaped
 	replaces      *replaces // nil without one
 }
@@ -103,6 +104,10 @@ func parseReferTo(s string) (referTo, error) {
 		text, t.after = text[:i], ">"+text[i:]
 	}
 	text, headers, _ := strings.Cut(text, "?")
+	t.text = text
+	if strings.ContainsFunc(text+headers, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '"' || r == '<' || r == '>' }) {
+		return t, fmt.Errorf("the Refer-To %q has no readable URI", s)
+	}
 	if err := sipmsg.ParseUri(text, &t.uri); err != nil {
 		return t, fmt.Errorf("the Refer-To %q has no readable URI: %w", s, err)
 	}
@@ -126,13 +131,12 @@ func parseReferTo(s string) (referTo, error) {
 }
 
 func (t referTo) String() string {
-	uri := t.uri
 	var headers []string
 	if t.replaces != nil {
 		headers = append(headers, "Replaces="+escapeHeader(t.replaces.String()))
 	}
 	headers = append(headers, t.headers...)
-	s := t.before + uri.String()
+	s := t.before + t.text
 	if len(headers) > 0 {
 		s += "?" + strings.Join(headers, "&")
 	}

@@ -1,6 +1,9 @@
 package door
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestReferTo(t *testing.T) {
 	for _, tc := range []struct {
@@ -35,4 +38,29 @@ func TestReferTo(t *testing.T) {
 			t.Errorf("%s is taken for %s", bad, got)
 		}
 	}
+}
+
+// Whatever is taken for a Refer-To is written as one that means the same, and
+// holds no line of its own.
+func FuzzReferTo(f *testing.F) {
+	for _, s := range []string{"<sip:200@192.0.2.1>", `"B" <sip:a@b;x=y?Replaces=a%40b%3Bto-tag%3Dc%3Bfrom-tag%3Dd&Require=replaces>;z=1`,
+		"sip:a@b;c", "<sip:a@[2001:db8::1]:5060?Subject=%0D%0A>", "<tel:+1>", "<sip:a@b?Replaces=x%0D%0A%3Bto-tag%3D1%3Bfrom-tag%3D2>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		to, err := parseReferTo(s)
+		if err != nil {
+			return
+		}
+		if to.replaces != nil && strings.ContainsAny(to.replaces.String(), "\r\n") {
+			t.Fatalf("%q has a Replaces of several lines: %q", s, to.replaces)
+		}
+		again, err := parseReferTo(to.String())
+		if err != nil {
+			t.Fatalf("%q is written %q, which cannot be read: %v", s, to, err)
+		}
+		if again.String() != to.String() {
+			t.Fatalf("%q is written %q, and that %q", s, to, again)
+		}
+	})
 }
