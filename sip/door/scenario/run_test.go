@@ -142,7 +142,7 @@ func TestAgentsFindFaults(t *testing.T) {
 		"no offer":              {"caller -> INVITE\npbx <- INVITE sdp", unchanged, "no session description"},
 		"an offer":              {"caller -> INVITE sdp\npbx <- INVITE nosdp", unchanged, "there is a session description"},
 		"not silent":            {"caller -> OPTIONS\npbx silent", unchanged, "pbx got what no step expects"},
-		"left over":             {"caller -> OPTIONS\nwait 1ms", unchanged, "at the end: pbx got what no step expects"},
+		"left over":             {"caller -> OPTIONS\nwait 300ms", unchanged, "at the end: pbx got what no step expects"},
 		"no ACK":                {invite + "pbx -> 486\ncaller <- 486", func(s string) string { return map[bool]string{true: "", false: s}[strings.HasPrefix(s, "ACK")] }, "pbx sent SIP/2.0 486 Busy Here and got no ACK"},
 		"media past the door":   {invite, swap("10.10.0.1", "192.0.2.1"), "the address of caller"},
 		"Call-ID":               {invite + "pbx -> 180\ncaller <- 180", swap("Call-ID: callerc", "Call-ID: x"), "a response in a call that is not here"},
