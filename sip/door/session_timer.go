@@ -301,6 +301,11 @@ func (c *call) expired(l *leg) {
 	}
 	c.log.Warn("a session timer ran out", zap.String("leg", l.role), zap.Duration("interval", l.timer.interval),
 		zap.Bool("door_refreshes", l.timer.refresher))
+	if x := c.xfer; x != nil && l == x.by { // as if it had hung up; who is transferred is kept
+		l.bye()
+		c.transferorLeft(x)
+		return
+	}
 	if l == c.far && (c.next != nil || c.talk != nil) { // the call is on its way elsewhere
 		c.letGo(l)
 		c.far = nil
