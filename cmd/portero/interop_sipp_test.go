@@ -13,6 +13,7 @@ import (
 type sippCase struct {
 	uac, uas string   // scenarios of testdata/sipp; without uas Asterisk answers
 	service  string   // the number called
+	to       string   // where the caller sends, default the door
 	ms       int      // how long the caller stays, default 300
 	uacFlags []string // further flags
 	uasFlags []string
@@ -115,7 +116,11 @@ func (c sippCase) run(t *testing.T) {
 	if c.uas != "" {
 		uas = startSIPp(t, dir, c.uas, answererAddr, append([]string{"-m", "1"}, c.uasFlags...)...)
 	}
-	uac := startSIPp(t, dir, c.uac, callerHost+":5060", append([]string{doorAddr, "-m", "1", "-s", c.service,
+	to := c.to
+	if to == "" {
+		to = doorAddr
+	}
+	uac := startSIPp(t, dir, c.uac, callerHost+":5060", append([]string{to, "-m", "1", "-s", c.service,
 		"-key", "caller", "+34600000001", "-d", fmt.Sprint(ms)}, c.uacFlags...)...)
 	uac.wait(t)
 	if uas != nil {
@@ -154,7 +159,9 @@ func startSIPp(t *testing.T, dir, scenario, addr string, args ...string) *sipp {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("sipp: %v", err)
 	}
-	awaitSocket(t, addr, args)
+	if host != callerHost && host != strangerHost { // an answerer: the call must not come before
+		waitFor(t, "sipp to listen on "+addr, func() bool { return udpListens(addr) })
+	}
 	return s
 }
 
@@ -168,13 +175,4 @@ func (s *sipp) wait(t *testing.T) {
 		}
 		t.Errorf("sipp %s: %v\n%s", s.name, err, said)
 	}
-}
-
-// awaitSocket waits until an answerer listens: the call must not come before.
-func awaitSocket(t *testing.T, addr string, args []string) {
-	t.Helper()
-	if len(args) > 0 && args[0] == doorAddr {
-		return // a caller
-	}
-	waitFor(t, "sipp to listen on "+addr, func() bool { return udpListens(addr) })
 }

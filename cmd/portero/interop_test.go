@@ -21,6 +21,7 @@ func TestInterop(t *testing.T) {
 		{"SIPp", testSIPp},
 		{"session timers", testTimers},
 		{"refused", testRefused},
+		{"Kamailio", testKamailio},
 		{"calls", testCalls},
 		{"callback", testCallback},
 		{"transfers", testTransfers},

@@ -52,6 +52,7 @@ type Client struct {
 	timer    *time.Timer
 	deadline time.Time
 	interval time.Duration
+	unwanted bool // INVITE: a CANCEL was sent, and limits the ringing
 }
 
 // Request sends a request and has u told what it comes to. The request must have
@@ -110,9 +111,30 @@ func (l *Layer) RequestOn(f transport.Flow, req *sipmsg.Request, u ClientUser) (
 		return nil, ErrEnded
 	}
 	l.clients[t.key] = t
+	var invite *Client
+	if req.IsCancel() {
+		invite = l.clients[clientKey{branch, string(sipmsg.INVITE)}]
+	}
 	l.mu.Unlock()
+	if invite != nil {
+		invite.cancelled()
+	}
 	t.start(f, Encode(req))
 	return t, nil
+}
+
+// cancelled gives the INVITE's final response 64*T1 from now on: a peer that does
+// not even know CANCEL any more would keep the transaction for ever (RFC 3261
+// section 9.1).
+func (t *Client) cancelled() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.invite || t.state != ringing || t.unwanted {
+		return
+	}
+	t.unwanted = true
+	t.deadline = time.Now().Add(t.layer.timers.Timeout())
+	t.arm(t.layer.timers.Timeout())
 }
 
 func (l *Layer) connect(to transport.Target, within time.Duration) (transport.Flow, error) {
@@ -237,7 +259,7 @@ func (t *Client) arm(d time.Duration) {
 func (t *Client) tick() {
 	t.mu.Lock()
 	left := time.Until(t.deadline)
-	waits := t.state == calling || t.state == ringing && !t.invite
+	waits := t.state == calling || t.state == ringing && (!t.invite || t.unwanted)
 	switch {
 	case t.state == over || t.state == connecting:
 		t.mu.Unlock()
@@ -248,6 +270,9 @@ func (t *Client) tick() {
 		return
 	case t.state == ringing: // an INVITE rings as long as its user lets it
 		if t.invite {
+			if t.unwanted {
+				t.arm(left)
+			}
 			t.mu.Unlock()
 			return
 		}

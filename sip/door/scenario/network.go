@@ -17,6 +17,7 @@ type Network struct {
 	conns map[netip.AddrPort]*conn
 	cut   map[netip.AddrPort]bool
 	log   []packet
+	mute  bool // nothing is logged
 }
 
 // A packet is one datagram as it was sent.
@@ -49,6 +50,13 @@ func (n *Network) Listen(addr netip.AddrPort) (net.PacketConn, error) {
 	c := &conn{network: n, addr: addr, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	n.conns[addr] = c
 	return c, nil
+}
+
+// Mute has the network keep nothing of what is sent from now on.
+func (n *Network) Mute() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mute, n.log = true, nil
 }
 
 // Free says whether nobody has an address.
@@ -134,7 +142,9 @@ func (c *conn) WriteTo(b []byte, to net.Addr) (int, error) {
 	if c.network.cut[dst] {
 		return 0, &net.OpError{Op: "write", Net: "udp", Source: c.LocalAddr(), Addr: to, Err: syscall.EHOSTUNREACH}
 	}
-	c.network.log = append(c.network.log, p)
+	if !c.network.mute {
+		c.network.log = append(c.network.log, p)
+	}
 	if peer := c.network.conns[dst]; peer != nil {
 		peer.queue = append(peer.queue, p)
 		peer.stir()
