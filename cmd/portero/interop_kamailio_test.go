@@ -83,7 +83,7 @@ func testForking(t *testing.T, b *bed) {
 		{"one answers, the other is cancelled", "uac-basic", "uas-basic", "uas-proxied-cancelled"},
 		{"one refuses, the other answers", "uac-basic", "uas-486", "uas-basic"},
 		{"both refuse", "uac-486", "uas-486", "uas-486"},
-		{"the caller gives up on both", "uac-cancel", "uas-proxied-cancelled", "uas-proxied-cancelled"},
+		{"the caller gives up on both", "uac-cancel-forked", "uas-proxied-cancelled", "uas-proxied-cancelled"},
 		{"one hangs up later", "uac-far-bye", "uas-far-bye", "uas-proxied-cancelled"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -137,11 +137,6 @@ type testDoor struct {
 // open starts a door; change may give it other surroundings.
 func open(t *testing.T, n *scenario.Network, config string, change ...func(*door.Deps)) *testDoor {
 	t.Helper()
-	return openTimed(t, n, config, timers)
-}
-
-func openTimed(t *testing.T, n *scenario.Network, config string, timers transaction.Timers) *testDoor {
-	t.Helper()
 	s := defaults()
 	if config != "" {
 		if err := yaml.Load([]byte(config), &s, yaml.WithKnownFields()); err != nil && !errors.Is(err, io.EOF) {
