@@ -59,7 +59,9 @@ style:
 
 # A test binary fuzzes one target at a time; it is linked once a package. What is
 # found interesting is forgotten, a crash is kept in testdata/fuzz of its package.
-# A package with SQLite in it is not instrumented: that takes minutes.
+# A package with SQLite in it is not instrumented: that takes minutes. Go says
+# "context deadline exceeded" when the time is up at a bad moment
+# (go.dev/issue/75804, until 1.27); that is no finding.
 fuzz:
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
@@ -68,7 +70,8 @@ fuzz:
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$package"/*_test.go); do \
 			echo "$$package $$target"; \
 			(cd "$$package" && timeout 600 "$$dir/fuzz.test" -test.run '^$$' -test.fuzz "^$$target$$" \
-				-test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$dir/cache") >"$$dir/out" 2>&1 || { cat "$$dir/out"; exit 1; }; \
+				-test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$dir/cache") >"$$dir/out" 2>&1 || \
+				{ grep -q 'context deadline exceeded' "$$dir/out" && ! grep -q 'Failing input' "$$dir/out"; } || { cat "$$dir/out"; exit 1; }; \
 		done; \
 	done
 
