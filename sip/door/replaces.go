@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode"
 
 	sipmsg "github.com/emiago/sipgo/sip"
 )
@@ -35,7 +36,7 @@ func parseReplaces(s string) (replaces, error) {
 			r.more = append(r.more, p)
 		}
 	}
-	if r.callID == "" || r.toTag == "" || r.fromTag == "" || strings.ContainsAny(s, "\r\n") {
+	if r.callID == "" || r.toTag == "" || r.fromTag == "" || strings.ContainsFunc(s, unicode.IsControl) {
 		return r, errors.New("a Replaces needs a Call-ID, a to-tag and a from-tag")
 	}
 	return r, nil
