@@ -266,7 +266,6 @@ type callerCall struct {
 	over     sync.Once
 	cancel   bool
 	answered bool
-	ok       text // the 200
 	target   string
 	to       string
 }
@@ -368,25 +367,23 @@ func (c *caller) answered(k *callerCall, m text) {
 	case k.fate.name == "no-ack":
 		k.final.Store(int32(code)) // the door gives up and says BYE
 	default:
-		k.final.Store(int32(code))
-		k.target, k.to = m.contact(), m.header("To")
-		if k.fate.name == "cancel-after-200" && !k.answered {
-			target, to := k.target, k.to
-			k.target, k.to = "", ""
-			cancel()
-			k.target, k.to = target, to
-		}
-		c.send(k.request("ACK", "a", 1, ""))
-		if k.answered {
+		if k.answered { // a repeat
+			c.send(k.request("ACK", "a", 1, ""))
 			return
 		}
-		k.answered = true
+		if k.fate.name == "cancel-after-200" {
+			cancel()
+		}
+		k.final.Store(int32(code))
+		k.answered, k.target, k.to = true, m.contact(), m.header("To")
+		c.send(k.request("ACK", "a", 1, ""))
 		switch k.fate.name {
 		case "pbx-hangs-up":
 		case "hold":
 			c.send(k.request("INVITE", "h", 2, withSDP("192.0.2.1", "sendonly")))
 		default:
-			time.AfterFunc(time.Duration(k.number%20)*time.Millisecond, func() { c.send(k.request("BYE", "b", 2, "")) })
+			bye := k.request("BYE", "b", 2, "")
+			time.AfterFunc(time.Duration(k.number%20)*time.Millisecond, func() { c.send(bye) })
 		}
 	}
 }
