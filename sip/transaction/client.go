@@ -313,7 +313,7 @@ func (t *Client) receive(res *sipmsg.Response) {
 	case t.state == refused:
 		ack, f := t.ack, t.flow
 		t.mu.Unlock()
-		if ack != nil && !res.IsProvisional() {
+		if ack != nil && res.StatusCode >= 300 { // a late 2xx is another branch's, and not this ACK's business
 			_ = t.layer.net.Reply(f, ack)
 		}
 		return

@@ -61,7 +61,9 @@ func newServer(l *Layer, key serverKey, in Incoming) *Server {
 		// RFC 4320 section 4.1: after timer F its sender no longer listens, so a
 		// request that nobody answered is forgotten. T4 more, for the 408 of a
 		// proxy whose own timer F began a moment after.
+		t.mu.Lock() // the timer's goroutine must see what is written here
 		t.wait(l.timers.Timeout() + l.timers.T4)
+		t.mu.Unlock()
 	}
 	return t
 }
