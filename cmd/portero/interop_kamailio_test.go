@@ -81,7 +81,7 @@ func testForking(t *testing.T, b *bed) {
 	b.openWith(t, strings.Replace(interopConfig, "answerer: {uri: \"sip:"+answererAddr, "answerer: {uri: \"sip:"+behindAddr, 1))
 	for _, c := range []struct{ name, uac, first, second string }{
 		{"one answers, the other is cancelled", "uac-basic", "uas-basic", "uas-proxied-cancelled"},
-		{"one refuses, the other answers", "uac-basic", "uas-486", "uas-basic"},
+		{"one refuses, the other answers", "uac-basic", "uas-486", "uas-rings-long"},
 		{"both refuse", "uac-486", "uas-486", "uas-486"},
 		{"the caller gives up on both", "uac-cancel-forked", "uas-proxied-cancelled", "uas-proxied-cancelled"},
 		{"one hangs up later", "uac-far-bye", "uas-far-bye", "uas-proxied-cancelled"},
