@@ -438,6 +438,14 @@ func (e *element) answer(req msg, status, tag, body string) string {
 // call plays a whole call: each side hangs up in turn, as farHangsUp says.
 func call(t *testing.T, c, p *element, id string, farHangsUp bool, more ...string) (invite, ok msg) {
 	t.Helper()
+	invite, ok = answered(c, p, id, more...)
+	hangUp(c, p, id, invite, ok, farHangsUp)
+	return invite, ok
+}
+
+// answered plays a call until it stands.
+func answered(c, p *element, id string, more ...string) (invite, ok msg) {
+	c.t.Helper()
 	from, to := "<sip:+34600000001@"+c.sentBy+">;tag=c1", "<sip:100@portero>"
 	c.write(c.request("INVITE", "sip:100@portero", from, to, id, 1, offer, more...))
 	invite = p.expect("INVITE")
@@ -447,16 +455,22 @@ func call(t *testing.T, c, p *element, id string, farHangsUp bool, more ...strin
 	ok = c.expect("200")
 	c.write(c.request("ACK", ok.contact(), from, ok.header.Get("To"), id, 1, ""))
 	p.expect("ACK")
+	return invite, ok
+}
+
+// hangUp ends a call that stands; it returns the door's own BYE.
+func hangUp(c, p *element, id string, invite, ok msg, farHangsUp bool) (bye msg) {
+	c.t.Helper()
 	if farHangsUp {
 		p.write(p.request("BYE", invite.contact(), invite.header.Get("To")+";tag=p1", invite.header.Get("From"), invite.header.Get("Call-ID"), 7, ""))
 		p.expect("200")
-		bye := c.expect("BYE")
+		bye = c.expect("BYE")
 		c.write(c.answer(bye, "200 OK", "", ""))
-		return invite, ok
+		return bye
 	}
-	c.write(c.request("BYE", ok.contact(), from, ok.header.Get("To"), id, 2, ""))
+	c.write(c.request("BYE", ok.contact(), "<sip:+34600000001@"+c.sentBy+">;tag=c1", ok.header.Get("To"), id, 2, ""))
 	c.expect("200")
-	bye := p.expect("BYE")
+	bye = p.expect("BYE")
 	p.write(p.answer(bye, "200 OK", "", ""))
-	return invite, ok
+	return bye
 }
