@@ -196,7 +196,7 @@ func (c *call) legs() []*leg {
 }
 
 func (c *call) finished() bool {
-	if !c.ending {
+	if !c.ending || c.hearing != nil {
 		return false
 	}
 	for _, l := range c.legs() {

@@ -102,20 +102,26 @@ func (w *worker) turn(n int, now time.Time) {
 }
 
 // hearing is the analysis of one call's caller. The judge's Call is touched
-// only under mu.
+// only under mu, which a worker holds while it works; workers stand behind all
+// other threads, so that a call must never wait for it: what a call has to say
+// goes into the inbox, and what it wants at its end it comes back for.
 type hearing struct {
-	c   *call
-	w   *worker
-	set int // its turn
-	tap *relay.Tap
+	c       *call
+	w       *worker
+	set     int // its turn
+	tap     *relay.Tap
+	talking atomic.Bool // keys are told to the call
+	leaving bool        // of the call's goroutine: the call ends
 
-	mu      sync.Mutex
-	judged  *judge.Call         // nil: nobody judges this call; keys are heard all the same
-	talking bool                // keys are told to the call
-	keys    *codec.Decoder      // that hears them; nil before there was need
-	codecs  map[uint8]sdp.Codec // the caller's payload types, for keys
-	secure  bool                // SRTP, whose keys the two sides have: nothing can be heard
-	closed  bool
+	inboxMu sync.Mutex
+	inbox   []func() // run under mu, before the next packet
+
+	mu     sync.Mutex
+	judged *judge.Call         // nil: nobody judges this call; keys are heard all the same
+	keys   *codec.Decoder      // that hears them; nil before there was need
+	codecs map[uint8]sdp.Codec // the caller's payload types, for keys
+	secure bool                // SRTP, whose keys the two sides have: nothing can be heard
+	closed bool
 
 	verdict atomic.Pointer[policy.Verdict]
 }
@@ -144,6 +150,7 @@ func (h *hearing) listen(now time.Time) {
 		return
 	}
 	h.guard(func() {
+		h.told()
 		h.take()
 		if h.judged == nil {
 			return
@@ -173,7 +180,7 @@ func (h *hearing) take() {
 		if h.judged != nil {
 			h.judged.Packet(p, at)
 		}
-		if h.talking {
+		if h.talking.Load() {
 			_ = h.decoder().Packet(p, at, nil, h.key)
 		}
 	}
@@ -226,33 +233,65 @@ func (c *call) unheard(why string) {
 	}
 }
 
-// with tells the judge something, in its turn.
-func (h *hearing) with(f func(*judge.Call)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed || h.judged == nil {
-		return
-	}
-	h.guard(func() { f(h.judged) })
+// tell has f run before the next packet is heard.
+func (h *hearing) tell(f func()) {
+	h.inboxMu.Lock()
+	h.inbox = append(h.inbox, f)
+	h.inboxMu.Unlock()
 }
 
-// stopHearing hears the rest and puts what was found into the record.
+// told runs what the call has had to say. The caller holds mu.
+func (h *hearing) told() {
+	h.inboxMu.Lock()
+	all := h.inbox
+	h.inbox = nil
+	h.inboxMu.Unlock()
+	for _, f := range all {
+		f()
+	}
+}
+
+// with tells the judge something, in its turn.
+func (h *hearing) with(f func(*judge.Call)) {
+	h.tell(func() {
+		if h.judged != nil {
+			f(h.judged)
+		}
+	})
+}
+
+// stopHearing has the caller heard no more.
 func (c *call) stopHearing() {
 	h := c.hearing
-	if h == nil {
+	if h == nil || h.leaving {
 		return
 	}
-	c.hearing = nil
+	h.leaving = true
 	h.w.mu.Lock()
 	delete(h.w.sets[h.set], h)
 	h.w.mu.Unlock()
-	h.mu.Lock()
+	c.windUp(h)
+}
+
+// windUpEvery is how soon a call looks again whether the worker that is at it
+// has done.
+const windUpEvery = 5 * time.Millisecond
+
+// windUp hears the rest and puts what was found into the record. While a worker
+// is at it the call does not wait: its legs are ended meanwhile.
+func (c *call) windUp(h *hearing) {
+	if !h.mu.TryLock() {
+		c.after(windUpEvery, func() { c.windUp(h) })
+		return
+	}
 	defer h.mu.Unlock()
+	defer func() { c.hearing = nil }()
 	h.closed = true
 	if h.judged == nil {
 		return
 	}
 	h.guard(func() {
+		h.told()
 		h.take()
 		// What the last tick decided comes too late to be acted on.
 		for _, d := range h.judged.Ended(c.rec.EndedAt.Time) {
@@ -341,14 +380,17 @@ func (c *call) agreed() {
 	if h == nil {
 		return
 	}
-	h.mu.Lock()
+	h.tell(func() { h.agreed(codecs, secure) })
+}
+
+// agreed takes over the payload types. The caller holds mu.
+func (h *hearing) agreed(codecs map[uint8]sdp.Codec, secure bool) {
 	h.secure = secure
-	h.mu.Unlock()
-	h.with(func(j *judge.Call) { j.Codecs(codecs) })
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if h.judged != nil {
+		h.judged.Codecs(codecs)
+	}
 	if h.codecs == nil {
-		h.codecs = codecs
+		h.codecs = map[uint8]sdp.Codec{}
 	}
 	maps.Copy(h.codecs, codecs) // types once agreed stay known: packets of theirs may be under way
 	if h.keys != nil {

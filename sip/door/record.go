@@ -25,6 +25,10 @@ func (c *call) writeRecord() {
 	if c.written {
 		return
 	}
+	if c.hearing != nil { // what was heard belongs into it
+		c.after(windUpEvery, c.writeRecord)
+		return
+	}
 	c.written = true
 	for _, l := range c.legs() {
 		if l.dest == "" { // the caller's own, or a replacement for it

@@ -125,9 +125,7 @@ func (c *call) beginTalk(m dialogue.Machine) {
 	c.talk = &talk{m: m}
 	c.unhold()
 	if h := c.hearing; h != nil {
-		h.mu.Lock()
-		h.talking = true
-		h.mu.Unlock()
+		h.talking.Store(true)
 	}
 	c.step(dialogue.Started{})
 }
@@ -145,9 +143,7 @@ func (c *call) stopTalk() {
 		t.timer.Stop()
 	}
 	if h := c.hearing; h != nil {
-		h.mu.Lock()
-		h.talking = false
-		h.mu.Unlock()
+		h.talking.Store(false)
 	}
 }
 
