@@ -231,8 +231,9 @@ type element struct {
 	sentBy    string
 	in        chan msg
 
-	mu   sync.Mutex
-	send func([]byte) error // to whoever was heard last, or the door
+	mu    sync.Mutex
+	send  func([]byte) error // to whoever was heard last, or the door
+	leave func()             // ends the connection, if there is one
 }
 
 func newElement(t *testing.T, name, transport, sentBy string) *element {
@@ -270,6 +271,22 @@ func (e *element) expect(what string) msg {
 	}
 }
 
+// final returns the next final response.
+func (e *element) final() msg {
+	e.t.Helper()
+	end := time.After(10 * time.Second)
+	for {
+		select {
+		case m := <-e.in:
+			if m.status() >= 200 {
+				return m
+			}
+		case <-end:
+			e.t.Fatalf("%s waited in vain for a final response", e.name)
+		}
+	}
+}
+
 func (e *element) packets(pc net.PacketConn, peer net.Addr) *element {
 	e.send = func(b []byte) error { _, err := pc.WriteTo(b, peer); return err }
 	go func() {
@@ -294,6 +311,7 @@ func (e *element) packets(pc net.PacketConn, peer net.Addr) *element {
 func (e *element) stream(c net.Conn) *element {
 	e.mu.Lock()
 	e.send = func(b []byte) error { _, err := c.Write(b); return err }
+	e.leave = func() { c.Close() }
 	e.mu.Unlock()
 	go func() {
 		r := bufio.NewReader(c)
@@ -313,6 +331,7 @@ func (e *element) webSocket(c *websocket.Conn) *element {
 	c.SetReadLimit(65535)
 	ctx, cancel := context.WithCancel(context.Background())
 	e.send = func(b []byte) error { return c.Write(ctx, websocket.MessageText, b) }
+	e.leave = func() { c.CloseNow() }
 	go func() {
 		for {
 			_, b, err := c.Read(ctx)
