@@ -236,7 +236,8 @@ func TestTLSReload(t *testing.T) {
 
 // A large INVITE goes to the PBX by TCP if the PBX takes it; what follows in its
 // dialog is small and goes where the PBX's Contact says, by UDP, as do other calls.
-// To a PBX that does not take TCP it goes by UDP in one datagram.
+// To a PBX that does not take TCP it goes by UDP in one datagram. A CANCEL and the
+// ACK of a refusal go the way of their INVITE.
 func TestLargeInvite(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	identity := "Identity: " + strings.Repeat("x", 1400) + ";info=<https://certificates.example.com/c>;alg=ES256;ppt=shaken"
@@ -273,6 +274,24 @@ func TestLargeInvite(t *testing.T) {
 			invite, _ = call(t, c, p, "small", true)
 			if via := invite.header.Get("Via"); !strings.HasPrefix(via, "SIP/2.0/UDP ") {
 				t.Errorf("the Via of the next INVITE is %q", via)
+			}
+			// One that is given up: the CANCEL has the INVITE's Via, and goes its way.
+			from, to := "<sip:+34600000001@"+c.sentBy+">;tag=c1", "<sip:100@portero>"
+			c.write(c.request("INVITE", "sip:100@portero", from, to, "given-up", 1, offer, identity))
+			invite = p.expect("INVITE")
+			p.write(p.answer(invite, "180 Ringing", "p1", ""))
+			c.expect("180")
+			c.write(strings.Replace(c.request("CANCEL", "sip:100@portero", from, to, "given-up", 1, ""), "given-upCANCEL", "given-upINVITE", 1))
+			c.expect("200")
+			c.expect("487")
+			cancel := p.expect("CANCEL")
+			if got, want := cancel.header.Get("Via"), invite.header.Get("Via"); got != want || !strings.HasPrefix(got, "SIP/2.0/"+over+" ") {
+				t.Errorf("the Via of the CANCEL is %q, of its INVITE %q", got, want)
+			}
+			p.write(p.answer(cancel, "200 OK", "p1", ""))
+			p.write(p.answer(invite, "487 Request Terminated", "p1", ""))
+			if via := p.expect("ACK").header.Get("Via"); via != invite.header.Get("Via") {
+				t.Errorf("the Via of the ACK is %q", via)
 			}
 		})
 	}

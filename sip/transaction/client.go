@@ -42,7 +42,8 @@ type Client struct {
 	within time.Duration
 
 	mu       sync.Mutex
-	again    bool // it was sent by a second connection already
+	again    bool        // it was sent by a second connection already
+	instead  *largeByUDP // what is left to a large request whose connection ends
 	user     ClientUser
 	state    clientState
 	flow     transport.Flow
@@ -78,8 +79,10 @@ func (l *Layer) Request(req *sipmsg.Request, to transport.Target, within time.Du
 		}
 		data := Encode(req)
 		if len(data) > MTU && l.mayTCP(to.Addr) {
-			err := l.spawn(func() { t.large(data, f, to) })
-			return t, err
+			byTCP := req.Clone() // the request stays its user's, who may yet make another of it
+			byTCP.Via().Transport = transport.TCP
+			byTCP.SetTransport(transport.TCP)
+			return t, l.spawn(func() { t.large(byTCP, largeByUDP{req: req, flow: f, data: data}) })
 		}
 		t.start(f, data)
 		return t, nil
@@ -101,9 +104,14 @@ func (t *Client) connect(data []byte) {
 	t.start(f, data)
 }
 
-// RequestOn sends a request by the way another went: a CANCEL after its INVITE.
+// RequestOn sends a request by the way another went, and has its Via say so: a
+// CANCEL after its INVITE.
 func (l *Layer) RequestOn(f transport.Flow, req *sipmsg.Request, u ClientUser) (*Client, error) {
-	branch, _ := req.Via().Params.Get("branch")
+	via := req.Via()
+	if f.Transport != "" { // a large INVITE went by TCP
+		via.Transport = f.Transport
+	}
+	branch, _ := via.Params.Get("branch")
 	t := &Client{layer: l, key: clientKey{branch, string(req.Method)}, invite: req.IsInvite(), user: u, req: req}
 	l.mu.Lock()
 	if l.closed {
@@ -168,25 +176,30 @@ func (l *Layer) mayTCP(a netip.AddrPort) bool {
 	return true
 }
 
+// largeByUDP is a large request as it goes by UDP, in fragments.
+type largeByUDP struct {
+	req  *sipmsg.Request
+	flow transport.Flow
+	data []byte
+}
+
 // large sends a request that exceeds the MTU by TCP if the peer takes it, else
-// by UDP in fragments. The peer's other requests stay with UDP.
-func (t *Client) large(data []byte, udp transport.Flow, to transport.Target) {
-	tcp := transport.Target{Transport: transport.TCP, Addr: to.Addr, Local: to.Local}
-	f, err := t.layer.connect(tcp, largeWithin)
+// by UDP. The peer's other requests stay with UDP.
+func (t *Client) large(byTCP *sipmsg.Request, instead largeByUDP) {
+	to := transport.Target{Transport: transport.TCP, Addr: t.to.Addr, Local: t.to.Local}
+	f, err := t.layer.connect(to, largeWithin)
 	if err != nil {
 		t.layer.noTCP.Store(to.Addr, time.Now().Add(noTCPFor))
-		t.start(udp, data)
+		t.start(instead.flow, instead.data)
 		return
 	}
+	data := Encode(byTCP)
 	t.mu.Lock()
 	if t.state == over {
 		t.mu.Unlock()
 		return
 	}
-	t.req.Via().Transport = transport.TCP
-	t.req.SetTransport(transport.TCP)
-	data = Encode(t.req)
-	t.to = tcp
+	t.req, t.instead = byTCP, &instead
 	t.mu.Unlock()
 	t.start(f, data)
 }
@@ -217,12 +230,22 @@ func (t *Client) start(f transport.Flow, data []byte) {
 // lost is told when a connection has ended or took nothing. A request that heard
 // nothing by it goes by a new one, once: a peer that restarted makes its old
 // connections known only when it is written to, and the same branch keeps one
-// that did get it from taking it twice. Later than that the peer is the one who
-// connects, to respond (RFC 3261 section 18.2.2).
+// that did get it from taking it twice. A large one goes by UDP then: what
+// accepts connections there and drops them may not be the peer. Later than that
+// the peer is the one who connects, to respond (RFC 3261 section 18.2.2).
 func (t *Client) lost(f transport.Flow, err error) {
 	t.mu.Lock()
 	if t.state != calling || t.flow != f {
 		t.mu.Unlock()
+		return
+	}
+	if u := t.instead; u != nil {
+		t.instead, t.req, t.state = nil, u.req, connecting
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+		t.mu.Unlock()
+		t.start(u.flow, u.data)
 		return
 	}
 	again := !t.again && (f.Transport == transport.TCP || f.Transport == transport.TLS) && t.to.Addr.IsValid()
@@ -323,7 +346,7 @@ func (t *Client) receive(res *sipmsg.Response) {
 			return
 		}
 	case res.IsProvisional():
-		t.state = ringing
+		t.state, t.instead = ringing, nil
 		if t.invite {
 			t.sent = nil
 			if t.timer != nil {
@@ -332,13 +355,13 @@ func (t *Client) receive(res *sipmsg.Response) {
 		}
 	case t.invite && res.IsSuccess():
 		t.state = taken
-		t.sent, t.req = nil, nil
+		t.sent, t.req, t.instead = nil, nil, nil
 		t.wait(timers.Timeout()) // timer M
 	case t.invite:
 		t.state = refused
 		ack := Encode(ackFor(t.req, res))
 		f, u := t.flow, t.user
-		t.sent, t.req, t.user = nil, nil, nil
+		t.sent, t.req, t.user, t.instead = nil, nil, nil, nil
 		if reliable {
 			t.end()
 		} else {
@@ -352,7 +375,7 @@ func (t *Client) receive(res *sipmsg.Response) {
 	default:
 		t.state = refused
 		u := t.user
-		t.sent, t.req, t.user = nil, nil, nil
+		t.sent, t.req, t.user, t.instead = nil, nil, nil, nil
 		if reliable {
 			t.end()
 		} else {
@@ -406,7 +429,7 @@ func (t *Client) end() {
 		return
 	}
 	t.state = over
-	t.sent, t.req, t.ack, t.user = nil, nil, nil, nil
+	t.sent, t.req, t.ack, t.user, t.instead = nil, nil, nil, nil, nil
 	if t.timer != nil {
 		t.timer.Stop()
 	}

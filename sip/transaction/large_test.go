@@ -149,12 +149,11 @@ func TestLargeIsCancelledByTCP(t *testing.T) {
 	p.write(response("INVITE", "z9hG4bKc", 180))
 	b.until("the ringing", func() bool { return u.String() == (&told{statuses: []int{180}}).String() })
 	cancel := ours(t, sipmsg.CANCEL, "z9hG4bKc")
-	cancel.Via().Transport = transport.TCP
 	if _, err := b.RequestOn(tx.Flow(), cancel, &told{}); err != nil {
 		t.Fatal(err)
 	}
-	if line, _ := p.read(); !strings.HasPrefix(line, "CANCEL ") {
-		t.Errorf("the peer got %q", line)
+	if line, h := p.read(); !strings.HasPrefix(line, "CANCEL ") || !strings.HasPrefix(h.Get("Via"), "SIP/2.0/TCP ") {
+		t.Errorf("the peer got %q with the Via %q", line, h.Get("Via"))
 	}
 	p.write(response("CANCEL", "z9hG4bKc", 200))
 	p.write(response("INVITE", "z9hG4bKc", 487))
@@ -203,6 +202,44 @@ func TestLargeTCPRefused(t *testing.T) {
 	addr := ln.Addr().(*net.TCPAddr).AddrPort()
 	ln.Close()
 	byUDP(t, b, transport.Target{Transport: transport.UDP, Addr: addr})
+}
+
+// Something at the next hop accepts connections by TCP and drops them, while the
+// peer itself takes UDP only: large requests get there all the same.
+func TestLargeTCPHangsUp(t *testing.T) {
+	b := newBench(t)
+	ln, err := net.Listen("tcp", hopIP+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	to := transport.Target{Transport: transport.UDP, Addr: ln.Addr().(*net.TCPAddr).AddrPort()}
+	u := &told{}
+	invite := long(t, sipmsg.INVITE, "z9hG4bKh")
+	if _, err := b.Layer.Request(invite, to, 0, u); err != nil {
+		t.Fatal(err)
+	}
+	b.until("the datagram", func() bool { return len(b.wire.sent("INVITE ")) > 0 })
+	b.say(to.Addr, response("INVITE", "z9hG4bKh", 486))
+	b.until("the refusal", func() bool { return u.String() == (&told{statuses: []int{486}}).String() })
+	for _, method := range []string{"INVITE ", "ACK "} {
+		if got := b.wire.sent(method); len(got) == 0 || got[0].peer != to.Addr || !strings.Contains(got[0].data, "Via: SIP/2.0/UDP ") {
+			t.Errorf("%sdid not go by UDP:\n%s", method, b.wire)
+		}
+	}
+	if invite.Via().Transport != transport.UDP {
+		t.Errorf("the user's request has become one over %s", invite.Via().Transport)
+	}
+	b.gone()
 }
 
 // A next hop where TCP connects come to nothing, as behind a firewall that drops
