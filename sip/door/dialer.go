@@ -175,7 +175,7 @@ func (c *call) ringUp(s *search, callID, number string) error {
 	c.tell(req)
 	l.askTimer(req)
 	setBody(req, sdpType, l.ownOffer(spoken, true))
-	l.out = l.send(req, true, l.onCallbackResponse, func(err error) {
+	l.out = l.send(req, l.onCallbackResponse, func(err error) {
 		if l.out == nil || l.out.final {
 			l.out = nil
 			l.gone(408)

@@ -371,7 +371,7 @@ func (l *leg) byeInBranch(in *incoming) bool {
 	if b.far.state == legEarly && b.far.remoteTag != "" {
 		req := b.far.request(sipmsg.BYE)
 		passHeaders(in.req, req)
-		b.far.send(req, false, func(*sipmsg.Response) {}, func(err error) { b.far.log.Info("no answer to a BYE", zap.Error(err)) })
+		b.far.send(req, func(*sipmsg.Response) {}, func(err error) { b.far.log.Info("no answer to a BYE", zap.Error(err)) })
 	}
 	c.endEarly(b, "the caller ended it", false)
 	return true

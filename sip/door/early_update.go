@@ -72,7 +72,7 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 			*own, *others = noOffer, noOffer
 		}
 	}
-	o := other.send(req, false, func(res *sipmsg.Response) {
+	o := other.send(req, func(res *sipmsg.Response) {
 		if res.IsProvisional() {
 			return
 		}

@@ -71,7 +71,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 		l.counted = true
 		c.d.deps.Surge.Agent(1)
 	}
-	l.out = l.send(req, true,
+	l.out = l.send(req,
 		func(res *sipmsg.Response) { l.onInviteResponse(res) },
 		func(err error) { l.onInviteFailed(err) })
 	l.out.within(l.patience())

@@ -186,7 +186,7 @@ func (l *leg) onOther(in *incoming) {
 	setBody(req, b.contentType, b.data)
 	branch := c.current()
 	l.awaits(in)
-	other.send(req, false, func(res *sipmsg.Response) {
+	other.send(req, func(res *sipmsg.Response) {
 		if res.StatusCode == 100 || !res.IsProvisional() && !l.awaited(in) {
 			return
 		}
@@ -363,7 +363,7 @@ func (l *leg) sendBye() {
 		passHeaders(why, req)
 	}
 	l.gone(0)
-	l.send(req, false, func(res *sipmsg.Response) {
+	l.send(req, func(res *sipmsg.Response) {
 		if !res.IsProvisional() && !res.IsSuccess() {
 			l.log.Info("a BYE was refused", zap.Int("status", res.StatusCode))
 		}

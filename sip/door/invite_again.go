@@ -37,6 +37,6 @@ func (l *leg) inviteAgain(o *outgoing) {
 	setBody(req, b.contentType, b.data)
 	l.invite = req
 	l.log.Info("INVITE sent again", zap.String("destination", l.dest), zap.Duration("session_interval", l.timer.least))
-	l.out = l.send(req, true, o.response, o.failed)
+	l.out = l.send(req, o.response, o.failed)
 	l.out.within(l.c.d.cfg.AnswerTimeout)
 }

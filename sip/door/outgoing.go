@@ -32,7 +32,7 @@ type outgoing struct {
 var errSilent = errors.New("no response")
 
 // send starts a client transaction toward the leg's peer.
-func (l *leg) send(req *sipmsg.Request, _ bool, response func(*sipmsg.Response), failed func(error)) *outgoing {
+func (l *leg) send(req *sipmsg.Request, response func(*sipmsg.Response), failed func(error)) *outgoing {
 	l.confine(req)
 	o := &outgoing{leg: l, req: req, response: response, failed: failed}
 	l.sign(req)

@@ -50,7 +50,7 @@ func (l *leg) prackWith(b *early, rseq, invite uint32, contentType string, data 
 	l.c.turn(b)
 	req := l.prackRequest(rseq, invite)
 	setBody(req, contentType, data)
-	l.send(req, false, func(res *sipmsg.Response) {
+	l.send(req, func(res *sipmsg.Response) {
 		if !res.IsProvisional() && !res.IsSuccess() {
 			l.log.Info("a PRACK was refused", zap.Int("status", res.StatusCode))
 		}

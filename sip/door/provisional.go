@@ -221,7 +221,7 @@ func (c *call) passPrack(b *early, p *provisional, in *incoming, desc *sdp.Descr
 			b.nearOffer, b.awayOffer = noOffer, noOffer
 		}
 	}
-	far.send(req, false, func(res *sipmsg.Response) {
+	far.send(req, func(res *sipmsg.Response) {
 		if res.IsProvisional() {
 			return
 		}

@@ -103,7 +103,7 @@ func (l *leg) passRefer(other *leg, in *incoming, to referTo, value string) {
 	b := bodyOf(in.req)
 	setBody(req, b.contentType, b.data)
 	var o *outgoing
-	o = other.send(req, false, func(res *sipmsg.Response) {
+	o = other.send(req, func(res *sipmsg.Response) {
 		switch {
 		case res.StatusCode == 100:
 			return

@@ -78,7 +78,7 @@ func (l *leg) refreshIn(t time.Duration) {
 func (l *leg) refreshByUpdate() {
 	req := l.request(sipmsg.UPDATE)
 	l.askTimer(req)
-	l.send(req, false, func(res *sipmsg.Response) {
+	l.send(req, func(res *sipmsg.Response) {
 		if res.IsProvisional() {
 			return
 		}
@@ -170,7 +170,7 @@ func (l *leg) reinvite(offer func() []byte, done func(*sipmsg.Request, *sipmsg.R
 		}
 	}
 	var o *outgoing
-	o = l.send(req, false, func(res *sipmsg.Response) {
+	o = l.send(req, func(res *sipmsg.Response) {
 		if res.IsProvisional() {
 			o.within(l.c.d.cfg.RingTimeout)
 			return

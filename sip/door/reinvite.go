@@ -117,7 +117,7 @@ func (l *leg) passReinvite(other *leg, in *incoming, offer *sdp.Description) {
 		setBody(req, b.contentType, b.data)
 	}
 	var o *outgoing
-	o = other.send(req, false, func(res *sipmsg.Response) {
+	o = other.send(req, func(res *sipmsg.Response) {
 		switch {
 		case res.StatusCode == 100:
 			o.within(c.d.cfg.RingTimeout)

@@ -176,7 +176,7 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 		l.counted = true
 		c.d.deps.Surge.Agent(1)
 	}
-	l.out = l.send(req, true,
+	l.out = l.send(req,
 		func(res *sipmsg.Response) { c.onTransferResponse(x, res) },
 		func(err error) {
 			l.log.Warn("the target of a transfer does not answer", zap.Error(err))
@@ -302,7 +302,7 @@ func (c *call) told(x *transfer, code int, reason string) {
 	}
 	req.AppendHeader(sipmsg.NewHeader("Subscription-State", state))
 	setBody(req, "message/sipfrag;version=2.0", []byte("SIP/2.0 "+strconv.Itoa(code)+" "+headerText(reason)+"\r\n"))
-	x.by.send(req, false, func(*sipmsg.Response) {}, func(err error) {
+	x.by.send(req, func(*sipmsg.Response) {}, func(err error) {
 		x.by.log.Info("no answer to a NOTIFY of a transfer", zap.Error(err))
 	})
 }

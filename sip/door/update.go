@@ -62,7 +62,7 @@ func (l *leg) onUpdate(in *incoming) {
 		}
 		return l.awaited(in)
 	}
-	o := other.send(req, false, func(res *sipmsg.Response) {
+	o := other.send(req, func(res *sipmsg.Response) {
 		if res.StatusCode == 100 {
 			return
 		}
