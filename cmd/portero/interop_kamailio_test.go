@@ -73,6 +73,7 @@ func testKamailio(t *testing.T, b *bed) {
 		})
 	}
 	t.Run("forking", func(t *testing.T) { testForking(t, b) })
+	testKamailioTLS(t, b)
 }
 
 // testForking has the proxy behind the door send each call to two.
@@ -100,6 +101,12 @@ func testForking(t *testing.T, b *bed) {
 // startKamailio runs one that sends what begins a dialog to all of next.
 func startKamailio(t *testing.T, addr string, next ...string) {
 	t.Helper()
+	startKamailioWith(t, nil, addr, next...)
+}
+
+// startKamailioWith has more in its environment, see kamailio-up.
+func startKamailioWith(t *testing.T, env []string, addr string, next ...string) {
+	t.Helper()
 	// Kamailio keeps what it inherits: a pipe here would never end.
 	said, err := os.Create(filepath.Join(t.TempDir(), "kamailio-up"))
 	if err != nil {
@@ -108,9 +115,14 @@ func startKamailio(t *testing.T, addr string, next ...string) {
 	defer said.Close()
 	up := exec.Command("../../testdata/interop/kamailio-up", append([]string{addr}, next...)...)
 	// One worker: two pass the messages of one call on in any order.
-	up.Env = append(os.Environ(), "PORTERO_KAMAILIO_WORKERS=1")
+	up.Env = append(append(os.Environ(), "PORTERO_KAMAILIO_WORKERS=1"), env...)
 	up.Stdout, up.Stderr = said, said
 	t.Cleanup(func() {
+		if t.Failed() {
+			host, port, _ := strings.Cut(addr, ":")
+			log, _ := os.ReadFile(filepath.Join(os.TempDir(), "portero-kamailio-"+host+"-"+port, "log"))
+			t.Logf("Kamailio's log ends\n%s", log[max(0, len(log)-3000):])
+		}
 		if out, err := exec.Command("../../testdata/interop/kamailio-down", addr).CombinedOutput(); err != nil {
 			t.Errorf("kamailio-down: %v\n%s", err, out)
 		}

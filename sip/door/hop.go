@@ -157,6 +157,14 @@ func (d *Door) nearest(hops []*hop, peer netip.AddrPort) *hop {
 	return best
 }
 
+// leave has a request leave by this socket, or over a connection made from its
+// address: peers know the door by it. One of another transport does not say.
+func (h *hop) leave(req *sipmsg.Request, over string) {
+	if h.transport == over {
+		req.Laddr = sipmsg.Addr{IP: h.addr.Addr().AsSlice(), Port: int(h.addr.Port())}
+	}
+}
+
 // via makes the top Via of a request.
 func (h *hop) via(transport string) *sipmsg.ViaHeader {
 	v := &sipmsg.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: transport, Host: h.host, Port: h.port}

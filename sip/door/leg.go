@@ -170,10 +170,7 @@ func (l *leg) contact() *sipmsg.ContactHeader {
 func (l *leg) address(req *sipmsg.Request, over, hostport string) {
 	req.SetTransport(over)
 	req.SetDestination(hostport)
-	if h := l.hopTo(over, hostport); over == transport.UDP && h.transport == transport.UDP {
-		a := h.addr
-		req.Laddr = sipmsg.Addr{IP: a.Addr().AsSlice(), Port: int(a.Port())}
-	}
+	l.hopTo(over, hostport).leave(req, over)
 }
 
 // hopTo is the socket for a request: the leg's own, unless the peer wants another

@@ -35,9 +35,7 @@ func (d *Door) Ping(ctx context.Context, a upstream.Address) (status int, err er
 	req.SetBody(nil)
 	req.SetTransport(a.Transport)
 	req.SetDestination(hostport)
-	if a.Transport == "UDP" && h.transport == "UDP" {
-		req.Laddr = sipmsg.Addr{IP: h.addr.Addr().AsSlice(), Port: int(h.addr.Port())}
-	}
+	h.leave(req, a.Transport)
 	p := &ping{status: make(chan int, 1), failed: make(chan error, 1)}
 	tx, err := d.start(req, d.cfg.Upstream.Health.Timeout, p)
 	if err != nil {

@@ -223,8 +223,6 @@ func (d *Door) forwarded(req *sipmsg.Request, over, hostport string) *sipmsg.Req
 	out.SetBody(req.Body())
 	out.SetTransport(over)
 	out.SetDestination(hostport)
-	if over == transport.UDP && h.transport == transport.UDP {
-		out.Laddr = sipmsg.Addr{IP: h.addr.Addr().AsSlice(), Port: int(h.addr.Port())}
-	}
+	h.leave(out, over)
 	return out
 }

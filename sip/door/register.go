@@ -238,9 +238,7 @@ func (r *registrar) request(expires time.Duration) (*sipmsg.Request, sipmsg.Uri)
 	req.SetBody(nil)
 	req.SetTransport(r.to.transport)
 	req.SetDestination(r.to.hostport)
-	if r.to.transport == "UDP" && h.transport == "UDP" {
-		req.Laddr = sipmsg.Addr{IP: h.addr.Addr().AsSlice(), Port: int(h.addr.Port())}
-	}
+	h.leave(req, r.to.transport)
 	return req, contact
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 )
 
 // dial is a connection being made. Whoever wants the same one waits for it.
@@ -87,7 +88,7 @@ func (l *Layer) open(ctx context.Context, t Target) (*stream, error) {
 		return fail(fmt.Errorf("%w, and nobody connects to a peer over %s", ErrNoRoute, t.Transport))
 	}
 	var nd net.Dialer
-	if t.Local.IsValid() { // from the address that peers know, though not its port
+	if reaches(t.Local.Addr(), t.Addr.Addr()) { // from the address that peers know, though not its port
 		nd.LocalAddr = &net.TCPAddr{IP: t.Local.Addr().AsSlice(), Zone: t.Local.Addr().Zone()}
 	}
 	var c net.Conn
@@ -109,6 +110,13 @@ func (l *Layer) open(ctx context.Context, t Target) (*stream, error) {
 		return fail(err)
 	}
 	return s, nil
+}
+
+// reaches says whether a connection to a peer can be made from a local address:
+// not from one of the other family, nor from loopback to another machine.
+func reaches(local, peer netip.Addr) bool {
+	local, peer = local.Unmap(), peer.Unmap()
+	return local.IsValid() && !local.IsUnspecified() && local.Is4() == peer.Is4() && (!local.IsLoopback() || peer.IsLoopback())
 }
 
 func (l *Layer) clientTLS(t Target) *tls.Config {

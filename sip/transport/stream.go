@@ -135,7 +135,13 @@ func (s *stream) read() {
 				default:
 					s.layer.handler.Refused("stream_error")
 				}
-				s.layer.log.Debug("a connection ends", zap.String("transport", s.transport), zap.Stringer("peer", s.remote), zap.Error(err))
+				// A certificate that the peer of TLS 1.3 does not take is known only now,
+				// after the handshake.
+				say := s.layer.log.Debug
+				if f, ok := s.conn.(*framed); ok && f.dialled && first {
+					say = s.layer.log.Warn
+				}
+				say("a connection ends", zap.String("transport", s.transport), zap.Stringer("peer", s.remote), zap.Error(err))
 			}
 			return
 		}
