@@ -375,6 +375,10 @@ func pbx(t *testing.T, transport, ip string, cfg *tls.Config) (*element, netip.A
 			if err != nil {
 				return
 			}
+			// A PBX knows the door by its address, not by the one that the kernel picks.
+			if from := c.RemoteAddr().(*net.TCPAddr).IP.String(); from == "127.0.0.1" {
+				t.Errorf("the door connects from %s, where it does not listen", from)
+			}
 			e.stream(c)
 		}
 	}()

@@ -479,6 +479,39 @@ func TestConnect(t *testing.T) {
 	until(t, "the attempt", func() bool { d.layer.mu.RLock(); defer d.layer.mu.RUnlock(); return len(d.layer.dialing) == 1 })
 }
 
+// A connection is made from the address that the target names, where that can be.
+func TestConnectFrom(t *testing.T) {
+	for _, c := range []struct {
+		local, peer string
+		want        bool
+	}{
+		{"192.0.2.1", "198.51.100.1", true},
+		{"127.0.88.5", "127.0.88.3", true},
+		{"192.0.2.1", "127.0.0.1", true},
+		{"::ffff:192.0.2.1", "198.51.100.1", true},
+		{"127.0.0.1", "198.51.100.1", false},
+		{"::1", "2001:db8::1", false},
+		{"192.0.2.1", "2001:db8::1", false},
+		{"2001:db8::1", "192.0.2.1", false},
+		{"0.0.0.0", "192.0.2.1", false},
+	} {
+		if got := reaches(netip.MustParseAddr(c.local), netip.MustParseAddr(c.peer)); got != c.want {
+			t.Errorf("from %s to %s: %v", c.local, c.peer, got)
+		}
+	}
+	if reaches(netip.Addr{}, netip.MustParseAddr("192.0.2.1")) {
+		t.Error("from no address")
+	}
+	d, at, _ := open(t, TCP, nil)
+	f, err := d.layer.Connect(t.Context(), Target{Transport: TCP, Addr: netip.MustParseAddrPort(at), Local: netip.MustParseAddrPort("127.0.88.5:5060")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Local.Addr() != netip.MustParseAddr("127.0.88.5") {
+		t.Errorf("connected from %s", f.Local)
+	}
+}
+
 // Each peer's messages come in its order, and a message that comes in pieces or
 // behind another is one.
 func TestOrder(t *testing.T) {
