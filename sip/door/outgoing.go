@@ -101,15 +101,15 @@ func (o *outgoing) Response(res *sipmsg.Response) {
 		return
 	}
 	res.Contact() // sipgo parses lazily, and another goroutine goes on with it
-	if c.post(func() { o.handle(res) }) {
-		return
-	}
-	switch {
-	case res.IsSuccess() && o.req.IsInvite():
-		o.leg.late(o, res)
-	case !res.IsSuccess():
-		c.d.spawn(func() { o.challengedLate(res) })
-	}
+	// A call that ends at this moment may have taken the event and never run it.
+	c.box.postOr(func() { o.handle(res) }, func() {
+		switch {
+		case res.IsSuccess() && o.req.IsInvite():
+			o.leg.late(o, res)
+		case !res.IsSuccess():
+			c.d.spawn(func() { o.challengedLate(res) })
+		}
+	})
 }
 
 // Failed implements transaction.ClientUser.

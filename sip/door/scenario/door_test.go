@@ -240,7 +240,7 @@ func (d *testDoor) close(t *testing.T) {
 		if err != nil {
 			t.Errorf("the door ended with: %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("the door does not close")
 	}
 	if err := d.relay.Close(); err != nil {
@@ -327,7 +327,7 @@ func (d *testDoor) Do(words []string) error {
 				return fmt.Errorf("the dial came to %s (%s)", r.Outcome, r.Detail)
 			}
 			return nil
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			return errors.New("the dial does not end")
 		}
 	}
@@ -337,7 +337,7 @@ func (d *testDoor) Do(words []string) error {
 // target waits until an address fares as a script says.
 func (d *testDoor) target(address, want string) error {
 	state := "no target's"
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		for _, t := range d.Upstream() {
 			for _, s := range t.Servers {
 				if s.Address == address {
@@ -353,7 +353,7 @@ func (d *testDoor) target(address, want string) error {
 }
 
 func (d *testDoor) owes(number string) error {
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		p, err := d.store.Latest(context.Background(), number)
 		if err == nil && p.State != store.StateOpen {
 			err = fmt.Errorf("it is %s", p.State)
@@ -371,7 +371,7 @@ func heard(address string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
 	var b [1500]byte

@@ -13,11 +13,11 @@ func (r *runner) record(words []string) error {
 	want := strings.Trim(strings.Join(words[2:], " "), `"`)
 	var got string
 	var err error
-	for end := time.Now().Add(expectWithin); ; time.Sleep(5 * time.Millisecond) {
+	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		if got, err = r.recorded(words[0]); err == nil && glob(want, got) {
 			return nil
 		}
-		if time.Now().After(end) {
+		if r.settled(start) {
 			break
 		}
 	}

@@ -276,8 +276,8 @@ func (r *runner) either(s step) error {
 // forgotten its calls.
 func (r *runner) finish() error {
 	var err error
-	for end := time.Now().Add(expectWithin); ; time.Sleep(time.Millisecond) {
-		if err = r.unfinished(); err == nil || time.Now().After(end) {
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		if err = r.unfinished(); err == nil || r.settled(start) {
 			break
 		}
 	}
@@ -293,6 +293,13 @@ func (r *runner) finish() error {
 		return fmt.Errorf(" at the end: %w", err)
 	}
 	return nil
+}
+
+// settled says whether what is not there by now will not come: a call ends, and is
+// recorded, once its analysis is done, and that yields to all other work.
+func (r *runner) settled(start time.Time) bool {
+	waited := time.Since(start)
+	return waited > expectWithin && (r.door.Calls() == 0 || waited > settleWithin)
 }
 
 func (r *runner) unfinished() error {

@@ -77,7 +77,8 @@ type field struct {
 
 // The times that a script need not name.
 const (
-	expectWithin  = 5 * time.Second
+	expectWithin  = 10 * time.Second
+	settleWithin  = 40 * time.Second
 	silentFor     = 200 * time.Millisecond
 	perhapsWithin = 400 * time.Millisecond
 )
