@@ -368,7 +368,6 @@ func (c *call) end(by, why string) {
 	c.rec.EndedAt = store.At(time.Now())
 	c.stopTalk()
 	c.hushRing()
-	c.stopHearing()
 	for _, l := range c.legs() {
 		if l.uas && l.in != nil && l.state != legUp {
 			l.respondPlain(l.in, 487, "Request Terminated")
@@ -377,6 +376,7 @@ func (c *call) end(by, why string) {
 		}
 		l.bye()
 	}
+	c.stopHearing() // last: what is still to be heard takes its time
 	c.log.Info("call ended", zap.String("by", by), zap.String("why", why))
 	// The last responses belong into the record, but nobody waits long for them.
 	c.after(recordWait, c.writeRecord)

@@ -44,9 +44,10 @@ type Deps struct {
 	// close it.
 	Verifier *verifier.Verifier
 	Metrics  Metrics // counters; nil counts nothing
-	// Analysts is how many threads hear the callers; 0 is one a processor. They
-	// stand behind all others, but Go's scheduler does not know: whoever gives
-	// them sets GOMAXPROCS that much higher, or packets wait for them.
+	// Analysts is how many threads of their own hear the callers. They stand behind
+	// all others, but Go's scheduler does not know: whoever gives them sets
+	// GOMAXPROCS that much higher, or packets wait for them. 0: a goroutine a
+	// processor hears them, of the same rank as everything else.
 	Analysts int
 	// Resolver finds the addresses of names in target URIs; nil asks DNS.
 	Resolver upstream.Resolver

@@ -68,7 +68,9 @@ func (h *hearings) start() {
 		h.running.Add(1)
 		go func() {
 			defer h.running.Done()
-			behind()
+			if h.d.deps.Analysts > 0 {
+				behind()
+			}
 			tick := time.NewTicker(hearEvery / turns)
 			n := 0
 			defer tick.Stop()
