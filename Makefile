@@ -41,7 +41,7 @@ test:
 	@mkdir -p .cache
 	set -o pipefail; CGO_ENABLED=1 PORTERO_INTEROP=1 $(GO) test -race -v -timeout 25m $(TESTFLAGS) ./... 2>&1 | tee .cache/test.log | $(TOLD)
 	$(MAKE) --no-print-directory leak
-	@if [ -z '$(TESTFLAGS)' ]; then CGO_ENABLED=0 $(GO) run ./cmd/conformance sip/README.md .cache/test.log; \
+	@if [ -z '$(TESTFLAGS)' ]; then CGO_ENABLED=0 $(GO) run ./cmd/conformance sip/README.md media/README.md .cache/test.log; \
 	else echo "conformance: not looked at, as TESTFLAGS may leave tests out"; fi
 
 # All 20,000 calls: the race detector's run makes do with a tenth.

@@ -1,10 +1,10 @@
-// Command conformance keeps a table of behaviours honest: every test that the
+// Command conformance keeps tables of behaviours honest: every test that a
 // table names must exist, must have run, and must have passed.
 //
 //	go test -v ./... | tee LOG
-//	conformance TABLE.md LOG
+//	conformance TABLE.md... LOG
 //
-// The tables are those of a Markdown file whose last column is headed "test".
+// The tables are those of Markdown files whose last column is headed "test".
 // Its cells link a test's name, as go test prints it, to the folder of the test's
 // package: [`TestScenarios/far-busy`](door/scenario). A row without a test is a
 // fault too. What else is wrong is said on standard error, and the exit status is 1.
@@ -23,16 +23,22 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: conformance TABLE.md LOG")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: conformance TABLE.md... LOG")
 		os.Exit(2)
 	}
-	n, err := check(os.Args[1], os.Args[2])
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "conformance: %s is not what the tests show:\n%v\n", os.Args[1], err)
-		os.Exit(1)
+	last := len(os.Args) - 1
+	status := 0
+	for _, table := range os.Args[1:last] {
+		n, err := check(table, os.Args[last])
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "conformance: %s is not what the tests show:\n%v\n", table, err)
+			status = 1
+			continue
+		}
+		fmt.Printf("conformance: the %d tests of %s have passed\n", n, table)
 	}
-	fmt.Printf("conformance: the %d tests of %s have passed\n", n, os.Args[1])
+	os.Exit(status)
 }
 
 // check compares a table with a log and returns how many tests it names.
