@@ -118,7 +118,7 @@ func (o *outbound) forward(f *Far, b []byte, p *codec.RTP, rtp bool, now int64) 
 		binary.BigEndian.PutUint32(b[8:], ssrc)
 	}
 	o.note(ssrc, seq, ts, len(p.Payload), now)
-	o.to.send(b)
+	o.emit(b, now)
 }
 
 // splice lets the packet (seq, ts) of a new source follow the last one sent.

@@ -86,6 +86,9 @@ type Options struct {
 	Clock int
 	// Outbound swaps the addresses: the PBX calls and the far side is a trunk.
 	Outbound bool
+	// Alone opens no far side: the session listens to the caller and has nobody to
+	// relay to, unless one is prepared later.
+	Alone bool
 }
 
 // Open takes ports for both sides of a call and starts to relay between them. The
@@ -114,32 +117,40 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening media of call %s: caller's side: %w", callID, err)
 	}
-	fe, err := r.endpoint(s, away)
-	if err != nil {
-		caller.close()
-		return nil, fmt.Errorf("opening media of call %s: far side: %w", callID, err)
-	}
 	s.caller = caller
 	s.out = outbound{to: caller, clock: int64(o.Clock)}
 	if o.TapFar {
 		s.out.tap = newTap(r.cfg.TapBytes, s.start)
 	}
-	f := &Far{endpoint: fe, s: s}
-	s.fars = map[*Far]struct{}{f: {}}
-	s.far.Store(f)
-	s.out.active = f
+	s.fars = map[*Far]struct{}{}
+	var f *Far
+	if !o.Alone {
+		fe, err := r.endpoint(s, away)
+		if err != nil {
+			caller.close()
+			return nil, fmt.Errorf("opening media of call %s: far side: %w", callID, err)
+		}
+		f = &Far{endpoint: fe, s: s}
+		s.fars[f] = struct{}{}
+		s.far.Store(f)
+		s.out.active = f
+	}
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		caller.close()
-		fe.close()
+		if f != nil {
+			f.endpoint.close()
+		}
 		return nil, fmt.Errorf("opening media of call %s: %w", callID, ErrClosed)
 	}
 	r.sessions[s] = struct{}{}
 	caller.readRTP(s.fromCaller)
 	caller.readRTCP(s.reportFromCaller)
-	f.run()
+	if f != nil {
+		f.run()
+	}
 	return s, nil
 }
 

@@ -87,7 +87,7 @@ func (sp *Speaker) Send(payload []byte, position, samples uint32) error {
 	binary.BigEndian.PutUint32(b[4:], ts)
 	binary.BigEndian.PutUint32(b[8:], o.ssrc)
 	o.note(o.ssrc, seq, ts, len(payload), now)
-	o.to.send(b)
+	o.emit(b, now)
 	if now-sp.reported >= int64(reportEvery) {
 		sp.reported = now
 		o.to.sendRTCP(senderReport(o.ssrc, o.nextTS(now)-o.step, o.packets, o.octets, sp.s.at(now), sp.s.relay.cname))
