@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"net"
+	"time"
+)
 
 // The arrival of a packet is when the kernel had it, not when a goroutine got
 // round to reading it: on a busy machine the two differ by milliseconds, and
@@ -24,3 +27,17 @@ func (s *Session) arrival(wall int64) int64 {
 	}
 	return at
 }
+
+// WantStamps, StampIn and StampSpace are for carriers, which read sockets of
+// their own: WantStamps asks the kernel to tell when each packet arrived, which
+// StampIn finds in the packet's control messages, read into StampSpace bytes.
+func WantStamps(c *net.UDPConn) { wantStamps(c) }
+
+// StampIn is the arrival in ns since 1970, 0 if the kernel did not tell.
+func StampIn(oob []byte) int64 {
+	ns, _ := stampIn(oob)
+	return ns
+}
+
+// StampSpace is what one stamp takes.
+const StampSpace = stampSpace

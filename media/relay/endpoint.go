@@ -24,7 +24,9 @@ type endpoint struct {
 	s    *Session
 	side Side
 	sock pair
-	from *ports
+	from *ports // nil with a carrier
+
+	carrier Carrier // instead of sockets; may be nil
 	addr netip.AddrPort // for SDP
 
 	// aim is the peer's address by its SDP; learnt* what it turned out to be. The
@@ -74,6 +76,9 @@ func newEndpoint(s *Session, side Side, advertise netip.Addr, sock pair, from *p
 // setRemote aims at a peer. The same addresses again change nothing: a session
 // refresh must not throw away what was learnt.
 func (e *endpoint) setRemote(rtp, rtcp netip.AddrPort) {
+	if e.carrier != nil {
+		return
+	}
 	rtp, rtcp = unmapped(rtp), unmapped(rtcp)
 	if !rtp.IsValid() || rtp.Port() == 0 || rtp.Addr().IsUnspecified() {
 		rtp, rtcp = netip.AddrPort{}, netip.AddrPort{} // on hold by c=0.0.0.0, or refused
@@ -88,6 +93,9 @@ func (e *endpoint) setRemote(rtp, rtcp netip.AddrPort) {
 
 // to is where the peer's RTP goes now.
 func (e *endpoint) to() netip.AddrPort {
+	if e.carrier != nil {
+		return e.addr // any: the carrier knows
+	}
 	a := e.aim.Load()
 	if a != nil && !a.rtp.IsValid() {
 		return netip.AddrPort{} // wants nothing, wherever it speaks from
@@ -103,6 +111,9 @@ func (e *endpoint) to() netip.AddrPort {
 
 // toRTCP is where the peer's RTCP goes now.
 func (e *endpoint) toRTCP() netip.AddrPort {
+	if e.carrier != nil {
+		return e.addr
+	}
 	a := e.aim.Load()
 	if l := e.learntRTCP.Load(); l != nil && l.under == a {
 		return l.addr
@@ -140,7 +151,12 @@ func (e *endpoint) receive(b []byte, src netip.AddrPort, now int64, forward func
 	if err != nil {
 		q = nil
 	}
-	verdict, c := e.latch.admit(b, q, src, now)
+	verdict, c := pass, (*candidate)(nil)
+	if e.carrier != nil {
+		e.carry(src)
+	} else {
+		verdict, c = e.latch.admit(b, q, src, now)
+	}
 	switch verdict {
 	case keep:
 		return
@@ -200,7 +216,11 @@ func (e *endpoint) readRTCP(forward func(b []byte)) {
 			e.count.refusedRTCP.Add(1)
 		default:
 			e.count.rtcp.Add(1)
-			e.mirror(beside(e.addr), src, b)
+			local := beside(e.addr)
+			if e.carrier != nil {
+				local = e.addr
+			}
+			e.mirror(local, src, b)
 			forward(b)
 		}
 	})
@@ -216,7 +236,7 @@ func (e *endpoint) mirror(local, src netip.AddrPort, b []byte) {
 // admitRTCP takes RTCP from where the SDP says, and from the host that the
 // peer's RTP comes from; the port it uses there is learnt.
 func (e *endpoint) admitRTCP(b []byte, src netip.AddrPort) bool {
-	if src == e.toRTCP() {
+	if e.carrier != nil || src == e.toRTCP() {
 		return true
 	}
 	a := e.aim.Load()
@@ -260,7 +280,9 @@ func (e *endpoint) close() {
 	e.once.Do(func() {
 		e.sock.rtp.close()
 		e.sock.rtcp.close()
-		e.from.release(e.sock.port, time.Now())
+		if e.from != nil {
+			e.from.release(e.sock.port, time.Now())
+		}
 	})
 }
 

@@ -37,7 +37,7 @@ func (s *Session) prepare(side Side) (*Far, error) {
 	if s.closed {
 		return nil, fmt.Errorf("preparing a far side: %w", ErrClosed)
 	}
-	e, err := s.relay.endpoint(s, side)
+	e, err := s.relay.endpoint(s, side, nil)
 	if err != nil {
 		return nil, fmt.Errorf("preparing a far side: %w", err)
 	}

@@ -89,6 +89,9 @@ type Options struct {
 	// Alone opens no far side: the session listens to the caller and has nobody to
 	// relay to, unless one is prepared later.
 	Alone bool
+	// Carrier and FarCarrier bring a side's packets instead of ports of the relay's
+	// own. The session closes them; when Open fails, whoever made them does.
+	Carrier, FarCarrier Carrier
 }
 
 // Open takes ports for both sides of a call and starts to relay between them. The
@@ -113,7 +116,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 		near, away = away, near
 	}
 	s.away = away
-	caller, err := r.endpoint(s, near)
+	caller, err := r.endpoint(s, near, o.Carrier)
 	if err != nil {
 		return nil, fmt.Errorf("opening media of call %s: caller's side: %w", callID, err)
 	}
@@ -125,7 +128,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	s.fars = map[*Far]struct{}{}
 	var f *Far
 	if !o.Alone {
-		fe, err := r.endpoint(s, away)
+		fe, err := r.endpoint(s, away, o.FarCarrier)
 		if err != nil {
 			caller.close()
 			return nil, fmt.Errorf("opening media of call %s: far side: %w", callID, err)
@@ -154,7 +157,10 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	return s, nil
 }
 
-func (r *Relay) endpoint(s *Session, side Side) (*endpoint, error) {
+func (r *Relay) endpoint(s *Session, side Side, c Carrier) (*endpoint, error) {
+	if c != nil {
+		return newCarried(s, side, c), nil
+	}
 	p := r.ports[side]
 	got, err := p.take(time.Now())
 	if err != nil {
