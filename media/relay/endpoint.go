@@ -26,8 +26,9 @@ type endpoint struct {
 	sock pair
 	from *ports // nil with a carrier
 
-	carrier Carrier // instead of sockets; may be nil
-	addr netip.AddrPort // for SDP
+	carrier  Carrier        // instead of sockets; may be nil
+	addr     netip.AddrPort // for SDP
+	security security
 
 	// aim is the peer's address by its SDP; learnt* what it turned out to be. The
 	// learnt ones count only for the aim they were learnt under, so that a packet
@@ -60,17 +61,21 @@ type counters struct {
 	refused, refusedRTCP        atomic.Uint64
 	sent, unsent, sentRTCP      atomic.Uint64
 	lost                        atomic.Uint64
+	forged, replayed            atomic.Uint64
 	jitter                      atomic.Uint64 // float64 bits, ms
 	first, last                 atomic.Int64  // ns after the session's start, 0 for none
 }
 
 func newEndpoint(s *Session, side Side, advertise netip.Addr, sock pair, from *ports) *endpoint {
 	cfg := &s.relay.cfg
-	return &endpoint{
+	e := &endpoint{
 		s: s, side: side, sock: sock, from: from,
 		addr:  netip.AddrPortFrom(advertise, uint16(sock.port)),
 		latch: newLatch(cfg.Latch, cfg.LatchPackets),
 	}
+	e.sock.rtp = &secured{conn: sock.rtp, count: &e.count}
+	e.sock.rtcp = &secured{conn: sock.rtcp, count: &e.count}
+	return e
 }
 
 // setRemote aims at a peer. The same addresses again change nothing: a session

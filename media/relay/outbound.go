@@ -160,9 +160,9 @@ func (o *outbound) note(ssrc uint32, seq uint16, ts uint32, payload int, now int
 }
 
 // originate makes the stream's beginning out of nothing, random as RFC 3550
-// section 5.1 asks.
+// section 5.1 asks, below 2^15 as RFC 3711 section 3.3.1 does.
 func (o *outbound) originate(now int64) {
-	o.begun, o.ssrc, o.seq, o.ts, o.at = true, rand.Uint32(), uint16(rand.Uint32()), rand.Uint32(), now
+	o.begun, o.ssrc, o.seq, o.ts, o.at = true, rand.Uint32(), uint16(rand.Uint32())>>1, rand.Uint32(), now
 	o.packets, o.octets = 0, 0
 }
 

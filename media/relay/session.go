@@ -172,6 +172,9 @@ type SideStats struct {
 
 	RTCP, RefusedRTCP, SentRTCP uint64
 
+	Forged   uint64 // packets of an encrypted side that the peer did not make, dropped
+	Replayed uint64 // packets of it that came before, dropped
+
 	First, Last time.Time // arrival of RTP; zero for none
 }
 
@@ -202,6 +205,7 @@ func (e *endpoint) snapshot() SideStats {
 		Lost: c.lost.Load(), Jitter: math.Float64frombits(c.jitter.Load()),
 		Refused: c.refused.Load(), Sent: c.sent.Load(), Unsent: c.unsent.Load(),
 		RTCP: c.rtcp.Load(), RefusedRTCP: c.refusedRTCP.Load(), SentRTCP: c.sentRTCP.Load(),
+		Forged: c.forged.Load(), Replayed: c.replayed.Load(),
 	}
 	a := e.aim.Load()
 	if a != nil {
