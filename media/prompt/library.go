@@ -5,8 +5,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +31,7 @@ const (
 const (
 	MaxSeconds = 60        // longest prompt, s
 	maxFile    = 32 << 20  // largest file read, bytes
-	minSamples = Rate / 50 // shortest prompt: one packet
+	minSamples = Rate / 50 // shortest prompt: a packet's usual time
 )
 
 // Rate is the sampling rate of prompts, Hz.
@@ -40,76 +40,60 @@ const Rate = codec.Rate
 // names are all prompts.
 var names = []string{Screen, CallbackPromise, CallbackExists, CallbackFailed, CallbackConfirm, CallbackThanks, Goodbye, Beep, Ringback}
 
-//go:embed sounds/*.wav sounds/prompts.txt
+//go:embed sounds/*/*.wav sounds/*.txt
 var sounds embed.FS
-
-// Config is the prompts section of the configuration.
-type Config struct {
-	// Directory holds WAV files that replace built-in prompts of the same name:
-	// screen.wav, callback_promise.wav and so on; 8 or 16 kHz, 16 bit PCM, µ-law
-	// or A-law, up to 60 s. A prompt without a file keeps its built-in voice.
-	// Default: none.
-	Directory string `yaml:"directory"`
-}
-
-// Defaults is the configuration with the built-in prompts only.
-func Defaults() Config { return Config{} }
-
-// Check reports every mistake, those of the files in the directory too.
-func (c Config) Check(fault func(path, format string, args ...any)) {
-	if c.Directory == "" {
-		return
-	}
-	replacements(c.Directory, func(_ string, _ []int16, err error) {
-		if err != nil {
-			fault("directory", "%v", err)
-		}
-	})
-}
 
 // ErrUnknown says that there is no prompt of a name.
 var ErrUnknown = errors.New("no prompt of this name")
 
 // Library holds the prompts, decoded. It does not change after New.
 type Library struct {
-	pcm map[string][]int16
+	pcm     map[string]map[string][]int16 // by language and name
+	choices choices
+
+	barges map[string]Interrupt
+	speech time.Duration
 }
 
 // New decodes the built-in prompts and those that replace them.
 func New(c Config) (*Library, error) {
-	l := &Library{pcm: map[string][]int16{Beep: beep(), Ringback: ringback()}}
-	for _, name := range names {
-		if l.pcm[name] != nil {
-			continue // a tone
+	l := &Library{pcm: map[string]map[string][]int16{}, barges: c.Interrupt, speech: c.Speech}
+	for _, language := range builtIn {
+		all := map[string][]int16{Beep: beep(), Ringback: ringback()}
+		for _, name := range names {
+			if all[name] != nil {
+				continue // a tone
+			}
+			b, err := sounds.ReadFile("sounds/" + language + "/" + name + ".wav")
+			if err != nil {
+				return nil, fmt.Errorf("built-in prompt %s in %s: %w", name, language, err)
+			}
+			if all[name], err = decode(b); err != nil {
+				return nil, fmt.Errorf("built-in prompt %s in %s: %w", name, language, err)
+			}
 		}
-		b, err := sounds.ReadFile("sounds/" + name + ".wav")
-		if err != nil {
-			return nil, fmt.Errorf("built-in prompt %s: %w", name, err)
-		}
-		if l.pcm[name], err = decode(b); err != nil {
-			return nil, fmt.Errorf("built-in prompt %s: %w", name, err)
-		}
-	}
-	if c.Directory == "" {
-		return l, nil
+		l.pcm[language] = all
 	}
 	var faults []error
-	replacements(c.Directory, func(name string, pcm []int16, err error) {
-		if err != nil {
-			faults = append(faults, fmt.Errorf("prompts: directory %w", err))
-			return
-		}
-		l.pcm[name] = pcm
-	})
+	fault := func(path, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("prompts: %s %s", path, fmt.Sprintf(format, args...)))
+	}
+	l.choices = c.compile(fault)
+	c.replace(l.pcm, fault)
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	return l, nil
 }
 
-// Get is a prompt's samples, 16 bit at 8 kHz. They are shared: not to be changed.
-func (l *Library) Get(name string) ([]int16, error) {
-	pcm, ok := l.pcm[name]
+// Get is a prompt's samples in a language, 16 bit at 8 kHz. They are shared: not
+// to be changed.
+func (l *Library) Get(language, name string) ([]int16, error) {
+	all, ok := l.pcm[language]
+	if !ok {
+		return nil, fmt.Errorf("%w: no prompts in %q; there are %s", ErrUnknown, language, strings.Join(slices.Sorted(maps.Keys(l.pcm)), ", "))
+	}
+	pcm, ok := all[name]
 	if !ok {
 		return nil, fmt.Errorf("%w: %q; there are %s", ErrUnknown, name, strings.Join(names, ", "))
 	}
@@ -124,9 +108,10 @@ func Length(pcm []int16) time.Duration {
 	return time.Duration(len(pcm)) * time.Second / Rate
 }
 
-// Text is what the built-in prompt of a name says; empty for the tones.
-func Text(name string) string {
-	b, err := sounds.ReadFile("sounds/prompts.txt")
+// Text is what the built-in prompt of a name says in a language; empty for the
+// tones.
+func Text(language, name string) string {
+	b, err := sounds.ReadFile("sounds/" + language + ".txt")
 	if err != nil {
 		return ""
 	}
@@ -136,31 +121,6 @@ func Text(name string) string {
 		}
 	}
 	return ""
-}
-
-// replacements reads the WAV files of a directory and tells each, or its mistake.
-func replacements(dir string, each func(name string, pcm []int16, err error)) {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		each("", nil, fmt.Errorf("cannot be read: %w", err))
-		return
-	}
-	for _, f := range files {
-		ext := filepath.Ext(f.Name())
-		if f.IsDir() || !strings.EqualFold(ext, ".wav") {
-			continue
-		}
-		name := strings.TrimSuffix(f.Name(), ext)
-		if !slices.Contains(names, name) {
-			each(name, nil, fmt.Errorf("holds %s, but there is no prompt %q: names are %s", f.Name(), name, strings.Join(names, ", ")))
-			continue
-		}
-		pcm, err := readFile(filepath.Join(dir, f.Name()))
-		if err != nil {
-			err = fmt.Errorf("holds %s, which cannot be used: %w", f.Name(), err)
-		}
-		each(name, pcm, err)
-	}
 }
 
 func readFile(path string) ([]int16, error) {

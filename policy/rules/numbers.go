@@ -5,6 +5,18 @@ import (
 	"strings"
 )
 
+// Numbers is a set of patterns as the configuration's lists have them: whole
+// numbers, prefixes ending in *, user names.
+type Numbers struct{ l *list }
+
+// NewNumbers reads patterns and reports those it cannot, by their index.
+func NewNumbers(patterns []string, fault func(i int, err error)) *Numbers {
+	return &Numbers{newList(patterns, fault)}
+}
+
+// Has says whether the user part of an address is in the set.
+func (n *Numbers) Has(user string) bool { return n.l.match(Number(user)) }
+
 // list is a set of patterns of numbers or users.
 type list struct {
 	exact    map[string]bool

@@ -118,12 +118,15 @@ type hearing struct {
 	inboxMu sync.Mutex
 	inbox   []func() // run under mu, before the next packet
 
-	mu     sync.Mutex
-	judged *judge.Call         // nil: nobody judges this call; keys are heard all the same
-	keys   *codec.Decoder      // that hears them; nil before there was need
-	codecs map[uint8]sdp.Codec // the caller's payload types, for keys
-	secure bool                // SRTP, whose keys the two sides have: nothing can be heard
-	closed bool
+	mu      sync.Mutex
+	judged  *judge.Call         // nil: nobody judges this call; keys are heard all the same
+	keys    *codec.Decoder      // that hears them; nil before there was need
+	barge   barge               // and whether the caller speaks
+	codecs  map[uint8]sdp.Codec // the caller's payload types, for keys
+	onFrame func(*codec.Frame)  // bound once: a method value allocates
+	onDigit func(codec.Digit)
+	secure  bool // SRTP, whose keys the two sides have: nothing can be heard
+	closed  bool
 
 	verdict atomic.Pointer[policy.Verdict]
 }
@@ -183,7 +186,7 @@ func (h *hearing) take() {
 			h.judged.Packet(p, at)
 		}
 		if h.talking.Load() {
-			_ = h.decoder().Packet(p, at, nil, h.key)
+			_ = h.decoder().Packet(p, at, h.onFrame, h.onDigit)
 		}
 	}
 }
@@ -195,6 +198,7 @@ var packets = sync.Pool{New: func() any { return new([2048]byte) }}
 func (h *hearing) decoder() *codec.Decoder {
 	if h.keys == nil {
 		h.keys = codec.NewDecoder()
+		h.onFrame, h.onDigit = h.frame, h.key
 		for _, k := range h.codecs {
 			h.keys.Payload(k.PT, k.Name, k.Clock)
 		}

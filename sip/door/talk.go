@@ -23,6 +23,8 @@ import (
 type talk struct {
 	m      dialogue.Machine
 	player *prompt.Player
+	prompt string    // that player says
+	since  time.Time // it says it
 	timer  *time.Timer
 }
 
@@ -125,6 +127,8 @@ func (c *call) beginTalk(m dialogue.Machine) {
 	c.talk = &talk{m: m}
 	c.unhold()
 	if h := c.hearing; h != nil {
+		_, enough := c.d.deps.Prompts.Interrupt("")
+		h.tell(func() { h.barge = barge{enough: enough} })
 		h.talking.Store(true)
 	}
 	c.step(dialogue.Started{})
@@ -222,13 +226,14 @@ func (c *call) play(t *talk, a dialogue.Play) {
 		})
 		return
 	}
-	t.player = p
+	t.player, t.prompt, t.since = p, a.Prompt, time.Now()
 	c.d.spawn(func() {
 		<-p.Done()
-		if err := p.Err(); errors.Is(err, prompt.ErrStopped) {
+		err := p.Err()
+		if errors.Is(err, prompt.ErrStopped) {
 			return
 		}
-		failed := p.Err() != nil
+		failed := err != nil && !errors.Is(err, prompt.ErrCut)
 		c.post(func() {
 			if c.talk == t && t.player == p {
 				c.step(dialogue.PromptEnded{ID: a.ID, Failed: failed})
@@ -249,7 +254,7 @@ func (c *call) say(o prompt.Options, names ...string) (*prompt.Player, error) {
 	}
 	var clips [][]int16
 	for _, n := range names {
-		pcm, err := c.d.deps.Prompts.Get(n)
+		pcm, err := c.d.deps.Prompts.Get(c.language(), n)
 		if err != nil {
 			return nil, err
 		}
@@ -259,7 +264,20 @@ func (c *call) say(o prompt.Options, names ...string) (*prompt.Player, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no voice toward the caller: %w", err)
 	}
+	o.Packet = prompt.Packet(v.ptime)
 	return prompt.Play(sp, law, o, clips...), nil
+}
+
+// language is what the caller is spoken to in.
+func (c *call) language() string {
+	about := prompt.Call{Called: c.rec.To, Trunk: c.trunk.Name, Destination: c.plan.Destination}
+	if c.promise != nil {
+		about.Destination = c.promise.destination
+	}
+	if about.Destination == "" {
+		about.Destination = c.agents()
+	}
+	return c.d.deps.Prompts.Language(about)
 }
 
 // ringback lets a caller who was answered already hear that it rings again.
@@ -280,9 +298,37 @@ func (c *call) hushRing() {
 	}
 }
 
-// digit is a key the caller pressed.
+// digit is a key the caller pressed. The dialogue has it first: it may have
+// something else to say at once.
 func (c *call) digit(key byte) {
+	t := c.talk
+	if t == nil {
+		return
+	}
+	p := t.player
 	c.step(dialogue.Digit{Key: key})
+	if c.talk == t && t.player == p {
+		c.interrupt(t, prompt.KeysInterrupt)
+	}
+}
+
+// spoke: the caller has been speaking since a moment, for as long as it takes to
+// interrupt a prompt. Who spoke before the prompt did interrupts nothing.
+func (c *call) spoke(since time.Time) {
+	if t := c.talk; t != nil && since.After(t.since) {
+		c.interrupt(t, prompt.SpeechInterrupt)
+	}
+}
+
+// interrupt ends the prompt that is being said, if it may be by this.
+func (c *call) interrupt(t *talk, by prompt.Interrupt) {
+	if t.player == nil {
+		return
+	}
+	if may, _ := c.d.deps.Prompts.Interrupt(t.prompt); may == by || may == prompt.SpeechInterrupt {
+		c.log.Info("the caller interrupts a prompt", zap.String("prompt", t.prompt), zap.String("by", string(by)))
+		t.player.Cut()
+	}
 }
 
 // infoDigit takes a key from an INFO (application/dtmf-relay, application/dtmf).

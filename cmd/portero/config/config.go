@@ -129,6 +129,18 @@ func (c *Config) checkDestinations(fault func(path, format string, args ...any))
 	if to := c.Callback.Destination; to != "" && !known[to] {
 		fault("callback.destination", "%q is no configured destination; allowed: %s", to, strings.Join(c.Door.DestinationNames(), ", "))
 	}
+	for i, choice := range c.Prompts.Languages {
+		for j, name := range choice.Destinations {
+			if !known[name] {
+				fault(fmt.Sprintf("prompts.languages[%d].destinations[%d]", i, j), "%q is no configured destination; allowed: %s", name, strings.Join(c.Door.DestinationNames(), ", "))
+			}
+		}
+		for j, name := range choice.Trunks {
+			if !slices.ContainsFunc(c.Door.Trunks, func(t door.Trunk) bool { return t.Name == name }) {
+				fault(fmt.Sprintf("prompts.languages[%d].trunks[%d]", i, j), "%q is no configured trunk", name)
+			}
+		}
+	}
 	if !c.Callback.Enabled {
 		i := slices.IndexFunc(c.Rules.Rules, func(r rules.Rule) bool { return r.Action == policy.ToCallback })
 		if i >= 0 && c.Mode == policy.Enforce {

@@ -94,6 +94,7 @@ type settings struct {
 	Surge surge.Config `yaml:"surge"`
 
 	Callback callback.Config `yaml:"callback"`
+	Prompts  prompt.Config   `yaml:"prompts"`
 	// Broken breaks a part of the door: prompts (there is no library, and
 	// whoever plays one panics) or store (promises cannot be written).
 	Broken string `yaml:"broken"`
@@ -103,7 +104,7 @@ type settings struct {
 
 func defaults() settings {
 	s := settings{Mode: policy.Observe, Door: door.Defaults(), Rules: rules.Defaults(), Judge: judge.Defaults(), Surge: surge.Defaults(),
-		Callback: callback.Defaults()}
+		Callback: callback.Defaults(), Prompts: prompt.Defaults()}
 	s.Door.Listen = []string{"udp:" + scenario.DoorAddr.String()}
 	s.Door.Trunks = []door.Trunk{{Name: "carrier", Addresses: []string{scenario.Address("caller").Addr().String()}}}
 	s.Door.Destinations = map[string]door.Destination{
@@ -126,6 +127,8 @@ type testDoor struct {
 	store  *store.Store // of promises, if there are callbacks
 	dialed chan callback.Result
 	signer *signer // of callers' numbers, if they are verified
+	voice  *prompt.Library
+	phones map[string]net.PacketConn // by address
 
 	talking sync.WaitGroup
 	quiet   chan struct{} // closed when nobody talks any more
@@ -143,7 +146,8 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 			t.Fatalf("the config block: %v", err)
 		}
 	}
-	d := &testDoor{net: n, names: &names{of: s.Names}, served: make(chan error, 1), quiet: make(chan struct{}), dialed: make(chan callback.Result, 8)}
+	d := &testDoor{net: n, names: &names{of: s.Names}, served: make(chan error, 1), quiet: make(chan struct{}), dialed: make(chan callback.Result, 8),
+		phones: map[string]net.PacketConn{}}
 	destinations := map[string]bool{}
 	for name := range s.Door.Destinations {
 		destinations[name] = true
@@ -152,7 +156,7 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 	if err != nil {
 		t.Fatalf("the config block: %v", err)
 	}
-	prompts, err := prompt.New(prompt.Defaults())
+	prompts, err := prompt.New(s.Prompts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +173,7 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 	if s.Broken == "prompts" {
 		prompts = nil
 	}
+	d.voice = prompts
 	verifies := d.verifier(t, s.Door.Identity)
 	s.Door.Identity.Verify = false // its files are not in the script
 	deps := door.Deps{
@@ -234,6 +239,9 @@ func (d *testDoor) close(t *testing.T) {
 	}
 	close(d.quiet)
 	d.talking.Wait()
+	for _, c := range d.phones {
+		_ = c.Close()
+	}
 	d.stop()
 	select {
 	case err := <-d.served:
@@ -274,6 +282,12 @@ func (d *testDoor) Records() ([]byte, error) {
 //	door rtp ADDRESS DURATION    the caller begins to talk: µ-law to that address
 //	door heard ADDRESS           RTP comes to that address, within 3 s
 //	door drain                   the door takes no new calls and closes
+//	door speak FROM ADDRESS      the caller at FROM says something to that address,
+//	                             after a second of a quiet room
+//	door says ADDRESS LANGUAGE PROMPT [20ms] [cut]
+//	                             that prompt comes to that address, within 30 s, in
+//	                             packets so long; to its end, or until it is
+//	                             interrupted
 //	door press ADDRESS KEY       a key (RFC 4733, payload type 101) to that address
 //	door owes NUMBER             a promise to that number is on disk, within 10 s
 //	door dial NUMBER PLACE       the door calls NUMBER back, to join it to PLACE
@@ -298,6 +312,10 @@ func (d *testDoor) Do(words []string) error {
 		return d.talk(to, lasting)
 	case len(words) == 2 && words[0] == "heard":
 		return heard(words[1])
+	case len(words) == 3 && words[0] == "speak":
+		return d.speak(words[1], words[2])
+	case len(words) >= 4 && words[0] == "says":
+		return d.says(words[1], words[2], words[3], words[4:])
 	case len(words) == 1 && words[0] == "drain":
 		d.stop()
 		return nil
@@ -331,7 +349,7 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, heard, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, heard, speak, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
 }
 
 // target waits until an address fares as a script says.
@@ -382,24 +400,30 @@ func heard(address string) error {
 	return err
 }
 
-// talk sends RTP (RFC 3550 section 5.1) with 20 ms of µ-law noise a packet, at
-// its pace, while the script goes on.
+// talk sends 20 ms of µ-law noise a packet, at its pace, while the script goes on.
 func (d *testDoor) talk(to netip.AddrPort, lasting time.Duration) error {
-	c, err := net.Dial("udp", to.String())
+	noise := bytes.Repeat([]byte{0x7a, 0xfb, 0x6e, 0xf0}, 40)
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
+	d.phones[c.LocalAddr().String()] = c
+	d.send(c, net.UDPAddrFromAddrPort(to), bytes.Repeat(noise, int(lasting/(20*time.Millisecond))))
+	return nil
+}
+
+// send sends RTP (RFC 3550 section 5.1) of µ-law, 20 ms a packet, while the script
+// goes on.
+func (d *testDoor) send(c net.PacketConn, to net.Addr, codewords []byte) {
 	d.talking.Add(1)
 	go func() {
 		defer d.talking.Done()
-		defer c.Close()
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		noise := bytes.Repeat([]byte{0x7a, 0xfb, 0x6e, 0xf0}, 40)
-		for i := range int(lasting / (20 * time.Millisecond)) {
+		for i := range len(codewords) / 160 {
 			seq, ts := 4000+i, 90000+160*i
 			p := []byte{0x80, 0, byte(seq >> 8), byte(seq), byte(ts >> 24), byte(ts >> 16), byte(ts >> 8), byte(ts), 1, 2, 3, 4}
-			_, _ = c.Write(append(p, noise...)) // the port may be closed already: so is the call
+			_, _ = c.WriteTo(append(p, codewords[160*i:160*i+160]...), to) // the port may be closed already: so is the call
 			select {
 			case <-tick.C:
 			case <-d.quiet:
@@ -407,7 +431,6 @@ func (d *testDoor) talk(to netip.AddrPort, lasting time.Duration) error {
 			}
 		}
 	}()
-	return nil
 }
 
 // press sends one key as a telephone event of 100 ms with its end three times
