@@ -18,6 +18,7 @@ var EvidenceNames = []EvidenceName{
 	{"line.digital_silence", "the line is exactly silent between the words"},
 	{"line.discontinuous", "the stream's clock stands still while there is nothing to play"},
 	{"line.noise_floor", "what lies between the words"},
+	{"line.unheard", "most of the caller's audio cannot be decoded: it is relayed, not heard; it says no more"},
 	{"rtp.first_zero", "sequence number and timestamp began at 0"},
 	{"rtp.pacing", "how evenly the packets come"},
 	{"sig.actor", "the caller's device declares who acts (RFC 3840 section 10.14)"},

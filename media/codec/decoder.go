@@ -21,8 +21,12 @@ const (
 	unknown kind = iota
 	muLaw
 	aLaw
+	g722
+	opusKind
 	noise
+	quiet // comfort noise by a clock that is not the audio's
 	event
+	numKinds
 )
 
 // Decoder turns the RTP packets of one caller into frames and keys. Packets that
@@ -30,10 +34,12 @@ const (
 // frame keeps its own packet's arrival. It is not safe for concurrent use.
 type Decoder struct {
 	Refused int // packets that are not RTP
-	Skipped int // packets of a payload type that is not decoded
+	Skipped int // packets of audio that were not decoded; Unheard says why
 
 	kinds  [128]kind
 	clocks [128]int32 // Hz
+	names  map[uint8]string
+	mute   uint8 // payload type of the last packet in Skipped
 
 	ssrc    uint32
 	first   uint32 // SSRC of the first stream
@@ -51,6 +57,9 @@ type Decoder struct {
 	signals bool // telephone events were seen: tones are their leak
 	frame   Frame
 	pcm     []int16
+
+	speakers [numKinds]speaker // of the present SSRC
+	hush     hush
 }
 
 // waiting is a packet ahead of a missing one.
@@ -61,31 +70,39 @@ type waiting struct {
 }
 
 // NewDecoder returns a decoder that knows the static payload types PCMU (0),
-// PCMA (8) and comfort noise (13).
+// PCMA (8), G.722 (9) and comfort noise (13).
 func NewDecoder() *Decoder {
-	d := &Decoder{}
+	d := &Decoder{names: map[uint8]string{}}
 	for pt := range d.clocks {
 		d.clocks[pt] = int32(Clock(uint8(pt)))
 	}
-	d.kinds[PayloadPCMU], d.kinds[PayloadPCMA], d.kinds[PayloadCN] = muLaw, aLaw, noise
+	d.kinds[PayloadPCMU], d.kinds[PayloadPCMA], d.kinds[PayloadG722], d.kinds[PayloadCN] = muLaw, aLaw, g722, noise
 	return d
 }
 
 // Payload tells a negotiated payload type: its encoding name in any case
-// (a=rtpmap) and its clock, Hz. PCMU, PCMA, CN and telephone-event are
-// understood; others are measured and skipped. A pt above 127 is ignored.
+// (a=rtpmap) and its clock, Hz. PCMU, PCMA, G722, opus, CN and telephone-event
+// are understood; others are measured and skipped. A pt above 127 is ignored.
 func (d *Decoder) Payload(pt uint8, name string, clock int) {
 	if pt > 127 {
 		return
 	}
 	d.clocks[pt] = int32(min(max(clock, 0), 1<<30))
+	d.names[pt] = name
 	switch strings.ToUpper(name) {
 	case "PCMU":
 		d.kinds[pt] = muLaw
 	case "PCMA":
 		d.kinds[pt] = aLaw
+	case "G722":
+		d.kinds[pt] = g722
+	case "OPUS":
+		d.kinds[pt] = opusKind
 	case "CN":
 		d.kinds[pt], d.clocks[pt] = noise, 0
+		if clock > 0 && clock != Rate {
+			d.kinds[pt] = quiet
+		}
 	case "TELEPHONE-EVENT":
 		d.kinds[pt] = event
 		if clock <= 0 {
@@ -126,7 +143,7 @@ func (d *Decoder) Packet(b []byte, at time.Time, emit func(*Frame), digit func(D
 		d.signals = true
 		d.events.packet(&p, at, clock, digit)
 	case unknown:
-		d.Skipped++
+		d.skip(p.PayloadType)
 	}
 	switch ahead := int16(p.Seq - d.want); {
 	case ahead == 0:
@@ -174,6 +191,12 @@ func (d *Decoder) newStream(p *RTP, emit func(*Frame), digit func(Digit)) {
 	d.before.add(&d.stats)
 	d.stats = Stats{}
 	d.ssrc, d.want, d.lost = p.SSRC, p.Seq, 0
+	for k := range d.speakers {
+		if d.speakers[k].broken == nil {
+			d.speakers[k] = speaker{}
+		}
+	}
+	d.hush.on = false
 }
 
 // hold keeps a packet that came before its turn.
@@ -228,23 +251,28 @@ func (d *Decoder) nearest() int {
 // play gives out the packet whose turn it is.
 func (d *Decoder) play(p *RTP, at time.Time, emit func(*Frame), digit func(Digit)) {
 	d.want = p.Seq + 1
-	law := NoLaw
-	switch d.kinds[p.PayloadType] {
-	case muLaw:
-		law = MuLaw
-	case aLaw:
-		law = ALaw
-	}
-	if law == NoLaw || len(p.Payload) == 0 {
+	k := d.kinds[p.PayloadType]
+	switch k {
+	case noise:
+		d.comfort(p, at, emit)
+		return
+	case event, quiet:
 		return
 	}
-	if d.pcm == nil {
-		d.pcm = make([]int16, 0, 320)
+	d.fill(p.Timestamp, at, emit)
+	pcm := d.decode(p)
+	if len(pcm) == 0 {
+		return
 	}
-	d.pcm = law.Decode(d.pcm[:0], p.Payload)
 	d.frame = Frame{
-		At: at, Seq: p.Seq, Timestamp: p.Timestamp,
-		Codewords: p.Payload, Law: law, PCM: d.pcm, Lost: d.lost,
+		At: at, Seq: p.Seq, Timestamp: p.Timestamp, Clock: int(d.clocks[p.PayloadType]),
+		Law: law(k), PCM: pcm, Lost: d.lost,
+	}
+	if d.frame.Law != NoLaw {
+		d.frame.Codewords = p.Payload
+	}
+	if d.frame.Clock == 0 {
+		d.frame.Clock = Rate
 	}
 	d.lost = 0
 	if emit != nil {
@@ -253,5 +281,15 @@ func (d *Decoder) play(p *RTP, at time.Time, emit func(*Frame), digit func(Digit
 	if d.signals {
 		return
 	}
-	d.tones.Samples(d.pcm, at, digit)
+	d.tones.Samples(pcm, at, digit)
+}
+
+func law(k kind) Law {
+	switch k {
+	case muLaw:
+		return MuLaw
+	case aLaw:
+		return ALaw
+	}
+	return NoLaw
 }

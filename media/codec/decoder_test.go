@@ -102,10 +102,10 @@ func TestDecoderFrame(t *testing.T) {
 	_ = e.hear(20, packet(13, false, 2, 1160, 5, []byte{70}))
 	_ = e.hear(40, packet(18, false, 3, 1320, 5, make([]byte, 20)))
 	_ = e.hear(60, packet(0, false, 4, 1480, 5, []byte{0xFF, 0x00}))
-	if len(e.frames) != 2 {
+	if len(e.frames) != 3 {
 		t.Fatalf("%d frames", len(e.frames))
 	}
-	a, b := e.frames[0], e.frames[1]
+	a, b := e.frames[0], e.frames[2] // between them comfort noise
 	if a.Law != ALaw || a.Timestamp != 1000 || !slices.Equal(a.PCM, []int16{8, -32256, -5504}) || !slices.Equal(a.Codewords, []byte{0xD5, 0x2A, 0x00}) {
 		t.Errorf("A-law frame %+v", a)
 	}

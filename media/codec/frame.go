@@ -12,10 +12,12 @@ type Frame struct {
 	At        time.Time // arrival of the packet
 	Seq       uint16    // RTP sequence number
 	Timestamp uint32    // RTP timestamp
+	Clock     int       // of Timestamp, Hz: 8000, or 48000 for Opus (RFC 7587 section 4.1)
 	Codewords []byte    // payload as received; nil unless G.711
 	Law       Law       // companding law of Codewords
 	PCM       []int16   // decoded samples at Rate; owned by the decoder, valid until its next call
 	Lost      int       // packets missing just before this one, by sequence number
+	Comfort   bool      // made up from comfort noise (RFC 3389), of which Seq and Codewords say nothing
 }
 
 // Law is the companding law of a G.711 payload.

@@ -85,14 +85,19 @@ func FuzzDecoder(f *testing.F) {
 	f.Add(join(voice, key, packet(101, false, 3, 320, 7, []byte{5, 0x8A, 3, 0x20}), packet(8, false, 4, 480, 7, []byte{0xD5})))
 	f.Add(join(packet(0, false, 65535, 0, 1, []byte{0xFF}), packet(0, false, 2, 480, 1, nil), packet(0, false, 0, 160, 1, []byte{0xFF}), packet(0, false, 40000, 0, 1, nil), packet(0, false, 40001, 0, 1, nil)))
 	f.Add(join(append([]byte{0x91}, make([]byte, 40)...), append([]byte{0xBF}, voice[1:]...)))
+	f.Add(join(packet(13, false, 1, 0, 1, []byte{50}), packet(9, false, 2, 160, 1, []byte{1, 2}), packet(96, false, 3, 320, 1, []byte{0x78, 1, 2, 3})))
+	for _, name := range []string{"silk", "hybrid", "celt"} {
+		f.Add(join(packet(96, false, 1, 0, 1, opusPackets(f, "testdata/"+name+".opus")[5])))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := NewDecoder()
 		d.Payload(101, "telephone-event", 8000)
+		d.Payload(96, "opus", 48000)
 		at := epoch
-		in, samples, keys := 0, 0, 0
+		in, samples, keys, packets := 0, 0, 0, 0
 		emit := func(f *Frame) {
 			samples += len(f.PCM)
-			if len(f.PCM) != len(f.Codewords) || f.Lost < 0 {
+			if f.Law != NoLaw && len(f.PCM) != len(f.Codewords) || f.Lost < 0 || len(f.PCM) == 0 || f.Clock <= 0 {
 				t.Fatalf("frame of %d samples from %d codewords, %d lost", len(f.PCM), len(f.Codewords), f.Lost)
 			}
 		}
@@ -108,10 +113,11 @@ func FuzzDecoder(f *testing.F) {
 			_ = d.Packet(b[1:1+n], at, emit, digit)
 			b = b[1+n:]
 			at = at.Add(20e6)
+			packets++
 		}
 		d.Flush(emit, digit)
-		if samples > in {
-			t.Fatalf("%d samples heard of %d bytes", samples, in)
+		if most := in + packets*(opusLongest+hushFrame); samples > most {
+			t.Fatalf("%d samples heard of %d bytes in %d packets", samples, in, packets)
 		}
 		if s := d.Stats(); s.Lost() < 0 || s.Late+s.Duplicates > s.Packets || keys > in/4 {
 			t.Fatalf("stats %+v, %d keys", s, keys)

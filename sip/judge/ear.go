@@ -27,6 +27,7 @@ type ear struct {
 	began   time.Time // arrival of the first frame
 	frameAt time.Time // arrival of the last frame
 	next    uint32    // RTP timestamp that the next frame would have without a gap
+	clock   int       // of next, Hz; 0 before the first frame
 	full    bool      // enough was heard
 
 	onFrame func(*codec.Frame) // bound once: a method value allocates
@@ -102,18 +103,28 @@ func (e *ear) frame(f *codec.Frame) {
 	e.frameAt = f.At
 	e.gap(f)
 	e.voice.Frame(f.PCM)
-	e.line.Frame(f)
-	e.print.Frame(f.PCM)
+	if f.Comfort { // nothing of the caller's
+		e.print.Gap(len(f.PCM))
+	} else {
+		e.print.Frame(f.PCM)
+	}
+	if f.Law != codec.NoLaw { // what lies between words was learnt of G.711 and is another codec's own elsewhere
+		e.line.Frame(f)
+	}
 	e.turns.Speech(f.At, e.voice.Activity().Active())
 }
 
 // gap keeps the print in step where samples were lost or not sent. A timestamp
 // that jumps further belongs to another stream or to a clock set anew.
 func (e *ear) gap(f *codec.Frame) {
-	if missing := int32(f.Timestamp - e.next); e.next != 0 && missing > 0 && missing < maxGap {
-		e.print.Gap(int(missing))
+	if e.clock == f.Clock {
+		missing := int64(int32(f.Timestamp-e.next)) * codec.Rate / int64(f.Clock)
+		if missing > 0 && missing < maxGap {
+			e.print.Gap(int(missing))
+		}
 	}
-	e.next = f.Timestamp + uint32(len(f.PCM))
+	e.clock = f.Clock
+	e.next = f.Timestamp + uint32(len(f.PCM)*f.Clock/codec.Rate)
 }
 
 func (e *ear) digit(d codec.Digit) {
@@ -160,6 +171,9 @@ func (e *ear) evidence(ev []policy.Evidence) []policy.Evidence {
 	if e.voice != nil {
 		ev = append(ev, e.voice.Evidence()...)
 		ev = append(ev, e.line.Evidence()...)
+		if x, ok := line.Unheard(e.decoder, e.packets); ok {
+			ev = append(ev, x)
+		}
 	}
 	return append(ev, e.turns.Evidence()...)
 }
