@@ -56,7 +56,7 @@ func g722Packets(t testing.TB, sizes ...int) [][]byte {
 // spoken is what the foreign encoders were given.
 func spoken(t testing.TB) []int16 {
 	t.Helper()
-	b, err := os.ReadFile("../prompt/sounds/goodbye.wav")
+	b, err := os.ReadFile("testdata/speech.wav")
 	if err != nil {
 		t.Fatal(err)
 	}

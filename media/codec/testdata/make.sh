@@ -1,11 +1,11 @@
 #!/bin/sh
-# make.sh   encode one of Portero's own prompts with other people's encoders
+# make.sh   encode speech.wav, one of Portero's own prompts, with other people's encoders
 #
 # Needs ffmpeg with libopus (Debian: ffmpeg). The first 2 s, which are 8 kHz
 # audio: of G.722 the upper band is silent. TestForeignEncoders decodes them.
 set -eu
 cd "$(dirname "$0")"
-in=../../prompt/sounds/goodbye.wav
+in=speech.wav
 enc() { ffmpeg -v error -y -t 2 -i "$in" -bitexact -map_metadata -1 "$@"; }
 enc -ar 16000 -ac 1 -c:a g722 -f g722 speech.g722
 enc -ar 16000 -ac 1 -c:a libopus -application voip -b:a 12k -frame_duration 60 silk.opus
