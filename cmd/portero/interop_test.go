@@ -28,6 +28,7 @@ func TestInterop(t *testing.T) {
 		{"registration", testRegistration},
 		{"same judge", testSameJudge},
 		{"baresip", testBaresip},
+		{"SIP.js", testSIPjs},
 		{"reload", testReload},
 		{"drain", testDrain},
 	} {
