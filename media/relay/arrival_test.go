@@ -17,12 +17,13 @@ func TestArrivalIsTheKernels(t *testing.T) {
 }
 
 func arrivalIsTheKernels(t *testing.T, with sockets) {
-	c, err := with.open(netip.MustParseAddrPort("127.0.0.4:20998"), true)
+	socket, err := with.open(netip.MustParseAddrPort("127.0.0.4:20998"), true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer with.close()
-	defer c.close()
+	defer socket.shut()
+	c := socket.lend()
 	time.Sleep(50 * time.Millisecond) // the kernel begins to stamp a moment after the first who asks
 	out, err := net.Dial("udp4", "127.0.0.4:20998")
 	if err != nil {
@@ -30,14 +31,21 @@ func arrivalIsTheKernels(t *testing.T, with sockets) {
 	}
 	defer out.Close()
 	s := &Session{start: time.Now()}
-	if _, err := out.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	sent := s.now()
 	const wait = 50 * time.Millisecond
-	time.Sleep(wait)
-	came := make(chan int64, 1)
-	c.watch(func(b []byte, _ netip.AddrPort, wall int64) { came <- s.arrival(wall) })
+	came := make(chan int64, 2)
+	c.watch(func(b []byte, _ netip.AddrPort, wall int64) {
+		came <- s.arrival(wall)
+		time.Sleep(wait) // the next packet waits
+	})
+	send := func() (sent int64) {
+		if _, err := out.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		return s.now()
+	}
+	send()
+	<-came
+	sent := send()
 	at := <-came
 	if late := time.Duration(at - sent); late > wait/2 || late < -wait/2 {
 		t.Errorf("a packet that waited %v arrived %v after it was sent", wait, late)

@@ -23,19 +23,20 @@ func TestConnsComeAndGo(t *testing.T) {
 				workers.Go(func() {
 					addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.5"), uint16(20900+2*w))
 					for i := range 200 {
-						in, err := with.open(addr, i%2 == 0)
+						socket, err := with.open(addr, i%2 == 0)
 						for end := time.Now().Add(soon); err != nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
-							in, err = with.open(addr, i%2 == 0) // the loop was about to look at the one before
+							socket, err = with.open(addr, i%2 == 0) // the loop was about to look at the one before
 						}
 						if err != nil {
 							t.Errorf("%s: %v", addr, err)
 							return
 						}
-						out, err := with.open(netip.AddrPortFrom(addr.Addr(), addr.Port()+1), false)
+						other, err := with.open(netip.AddrPortFrom(addr.Addr(), addr.Port()+1), false)
 						if err != nil {
 							t.Errorf("%s: %v", addr, err)
 							return
 						}
+						in, out := socket.lend(), other.lend()
 						got := make(chan byte, 8)
 						in.watch(func(b []byte, src netip.AddrPort, _ int64) {
 							if src.Port() != addr.Port()+1 || len(b) != 1 {
@@ -51,6 +52,8 @@ func TestConnsComeAndGo(t *testing.T) {
 						}
 						in.close()
 						out.close()
+						socket.shut()
+						other.shut()
 						if err := out.send([]byte{1}, addr); err == nil {
 							t.Error("a closed socket sent")
 						}
@@ -71,7 +74,7 @@ func TestPlainRelays(t *testing.T) {
 	}
 	defer r.Close()
 	for _, p := range r.ports {
-		p.open = (&plainSockets{}).open
+		p.with = &plainSockets{}
 	}
 	s, err := r.Open("plain@call", Options{})
 	if err != nil {
@@ -93,37 +96,52 @@ func TestPanicSilencesOneSocket(t *testing.T) {
 	c := newCall(t, Options{})
 	loops := newLoops()
 	defer loops.close()
-	bad, err := loops.open(netip.MustParseAddrPort("127.0.0.5:20990"), false)
+	socket, err := loops.open(netip.MustParseAddrPort("127.0.0.5:20990"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer socket.shut()
+	bad := socket.lend()
 	seen := make(chan struct{}, 2)
 	c.s.watch("test", c.s.caller, bad, func([]byte, netip.AddrPort, int64) { seen <- struct{}{}; panic("of the test") })
 	send(t, c.caller.rtp, []byte("x"), netip.MustParseAddrPort("127.0.0.5:20990"))
 	<-seen
 	c.caller.say(c.s.Addr(CallerSide))
 	c.far.hear()
-	bad.close()
 }
 
-// BenchmarkOpen is what the media of a call costs before its first packet.
-func BenchmarkOpen(b *testing.B) {
-	for name, with := range kinds() {
+// BenchmarkOpenClose is what the media of a call costs without its packets: four
+// sockets of those that are kept open, or newly opened ones.
+func BenchmarkOpenClose(b *testing.B) {
+	for _, kept := range []bool{true, false} {
+		name := map[bool]string{true: "kept", false: "new"}[kept]
 		b.Run(name, func(b *testing.B) {
-			r, err := New(config(), zap.NewNop())
+			cfg := config()
+			cfg.Ports.Rest = 0
+			r, err := New(cfg, zap.NewNop())
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer r.Close()
-			r.sockets = with
-			for _, p := range r.ports {
-				p.open = with.open
+			if !kept {
+				for _, p := range r.ports {
+					p.most = 0
+				}
 			}
-			first, err := r.Open("another@call", Options{}) // loops are there already
-			if err != nil {
-				b.Fatal(err)
+			for range 2 * enough {
+				s, err := r.Open("before@call", Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer s.Close()
 			}
-			defer first.Close()
+			for range enough {
+				s, err := r.Open("before@call", Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				s.Close()
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				s, err := r.Open("bench@call", Options{})

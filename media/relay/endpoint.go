@@ -280,13 +280,13 @@ func (e *endpoint) sendRTCP(b []byte) {
 	}
 }
 
-// close closes the sockets and lets the ports rest.
+// close gives the sockets back; their ports rest.
 func (e *endpoint) close() {
 	e.once.Do(func() {
 		e.sock.rtp.close()
 		e.sock.rtcp.close()
 		if e.from != nil {
-			e.from.release(e.sock.port, time.Now())
+			e.from.release(e.sock, time.Now())
 		}
 	})
 }

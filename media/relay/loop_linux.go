@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -101,22 +102,34 @@ func (t *table) set(fd int, p *polled) {
 	c[fd%chunkFD].Store(p)
 }
 
-// polled is a socket that a loop reads.
+// polled is a socket that a loop reads, whether a call has it or not.
 type polled struct {
 	loop *loop
 	fd   int
 	v6   bool
-	f    func(b []byte, src netip.AddrPort, wall int64)
 
-	errors int // in a row; of the loop's goroutine
+	errors  int          // in a row; of the loop's goroutine
+	broken  atomic.Bool  // it is read no more
+	strayed atomic.Int64 // when a datagram was last thrown away, ns after began; 0 never
 
 	// mu keeps the descriptor while something is received or sent: its number
-	// belongs to another socket as soon as it is closed.
+	// belongs to another socket as soon as it is closed. It keeps the holder too: a
+	// datagram is for whoever had the socket when it was received.
 	mu     sync.RWMutex
+	holder *polledConn // nil for nobody
 	closed bool
 }
 
-func (ls *loops) open(addr netip.AddrPort, stamped bool) (conn, error) {
+// polledConn is a polled socket in the hands of one call.
+type polledConn struct {
+	p *polled
+	f func(b []byte, src netip.AddrPort, wall int64) // nil until watch
+}
+
+// began is what polled.strayed counts from.
+var began = time.Now()
+
+func (ls *loops) open(addr netip.AddrPort, stamped bool) (socket, error) {
 	family := unix.AF_INET
 	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: as4(addr.Addr())}
 	if addr.Addr().Is6() {
@@ -127,7 +140,7 @@ func (ls *loops) open(addr netip.AddrPort, stamped bool) (conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a media socket: %w", err)
 	}
-	fail := func(err error) (conn, error) {
+	fail := func(err error) (socket, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
@@ -149,7 +162,24 @@ func (ls *loops) open(addr netip.AddrPort, stamped bool) (conn, error) {
 	if err := ls.start(l); err != nil {
 		return fail(err)
 	}
-	return &polled{loop: l, fd: fd, v6: family == unix.AF_INET6}, nil
+	p := &polled{loop: l, fd: fd, v6: family == unix.AF_INET6}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+		return fail(fmt.Errorf("media loop: %w", err))
+	}
+	l.conns.set(fd, p)
+	return p, nil
+}
+
+// mostOpen is how many pairs of sockets may be kept open: half of the process's
+// files.
+func mostOpen() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0
+	}
+	return int(min(l.Cur, maxFD) / 4)
 }
 
 func as4(a netip.Addr) [4]byte {
@@ -159,14 +189,53 @@ func as4(a netip.Addr) [4]byte {
 	return [4]byte{}
 }
 
-// watch implements conn.
-func (p *polled) watch(f func(b []byte, src netip.AddrPort, wall int64)) {
-	p.f = f
-	l := p.loop
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns.set(p.fd, p)
-	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, p.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.fd)})
+// lend implements socket.
+func (p *polled) lend() conn {
+	c := &polledConn{p: p}
+	p.mu.Lock()
+	p.holder = c
+	p.mu.Unlock()
+	return c
+}
+
+// again implements socket.
+func (p *polled) again() bool { return !p.broken.Load() }
+
+// stray implements socket.
+func (p *polled) stray() time.Time {
+	ns := p.strayed.Load()
+	if ns == 0 {
+		return time.Time{}
+	}
+	return began.Add(time.Duration(ns))
+}
+
+// watch implements conn. What the socket has received before is for nobody.
+func (c *polledConn) watch(f func(b []byte, src netip.AddrPort, wall int64)) {
+	p := c.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range maxWaiting {
+		if p.closed || p.holder != c {
+			return
+		}
+		if _, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(p.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0); errno != 0 {
+			break
+		}
+	}
+	c.f = f
+}
+
+// maxWaiting is more datagrams than a socket's buffer holds.
+const maxWaiting = 4096
+
+// close implements conn.
+func (c *polledConn) close() {
+	c.p.mu.Lock()
+	if c.p.holder == c {
+		c.p.holder = nil
+	}
+	c.p.mu.Unlock()
 }
 
 // start begins a loop if it is not running.
@@ -221,8 +290,8 @@ func (l *loop) run(epoll, wake int) {
 	}
 }
 
-// close implements conn.
-func (p *polled) close() {
+// shut implements socket.
+func (p *polled) shut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -262,7 +331,7 @@ func newReader() *reader {
 // spin.
 const maxErrors = 1000
 
-// read hands on one datagram; epoll tells of the next.
+// read hands on one datagram, or throws it away; epoll tells of the next.
 func (p *polled) read(r *reader) {
 	r.msg.Namelen = unix.SizeofSockaddrAny
 	r.msg.SetControllen(len(r.oob))
@@ -275,14 +344,23 @@ func (p *polled) read(r *reader) {
 	if errno != 0 { // nothing there after all, or an ICMP error of an earlier send
 		if p.errors++; p.errors == maxErrors {
 			_ = unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
+			p.broken.Store(true)
 		}
 		p.mu.RUnlock()
 		return
 	}
 	p.errors = 0
+	var f func(b []byte, src netip.AddrPort, wall int64)
+	if p.holder != nil {
+		f = p.holder.f
+	}
 	p.mu.RUnlock()
+	if f == nil {
+		p.strayed.Store(int64(time.Since(began)))
+		return
+	}
 	wall, _ := stampIn(r.oob[:r.msg.Controllen])
-	p.f(r.buf[:n], r.source(), wall)
+	f(r.buf[:n], r.source(), wall)
 }
 
 func (r *reader) source() netip.AddrPort {
@@ -305,13 +383,14 @@ func port(p uint16) uint16 {
 }
 
 // send implements conn.
-func (p *polled) send(b []byte, to netip.AddrPort) error {
+func (c *polledConn) send(b []byte, to netip.AddrPort) error {
 	if len(b) == 0 {
 		return nil
 	}
+	p := c.p
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if p.closed {
+	if p.closed || p.holder != c {
 		return ErrClosed
 	}
 	var errno unix.Errno

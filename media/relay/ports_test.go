@@ -11,7 +11,7 @@ import (
 )
 
 func TestPorts(t *testing.T) {
-	p := newPorts(netip.MustParseAddr("127.0.0.3"), Ports{Min: 21001, Max: 21008, Rest: time.Minute}, &plainSockets{})
+	p := newPorts(netip.MustParseAddr("127.0.0.3"), Ports{Min: 21001, Max: 21008, Rest: time.Minute}, 0, &plainSockets{})
 	if p.first != 21002 || p.pairs != 3 {
 		t.Fatalf("first %d, %d pairs", p.first, p.pairs)
 	}
@@ -37,7 +37,7 @@ func TestPorts(t *testing.T) {
 	drop := func(got pair) {
 		got.rtp.close()
 		got.rtcp.close()
-		p.release(got.port, now)
+		p.release(got, now)
 	}
 	a, b := take(), take()
 	if a.port+b.port != 21002+21006 {
@@ -52,8 +52,8 @@ func TestPorts(t *testing.T) {
 			t.Errorf("error does not say %q: %v", want, err)
 		}
 	}
-	if p.inUse() != 2 {
-		t.Errorf("%d in use", p.inUse())
+	if used, kept := p.load(); used != 2 || kept != 0 {
+		t.Errorf("%d in use, %d kept", used, kept)
 	}
 	// A pair that rests is taken only when there is no other, the longest-resting first.
 	drop(a)

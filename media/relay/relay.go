@@ -65,7 +65,7 @@ func New(cfg Config, log *zap.Logger) (*Relay, error) {
 			r.ports[side] = r.ports[0]
 			continue
 		}
-		r.ports[side] = newPorts(bind, cfg.Ports, r.sockets)
+		r.ports[side] = newPorts(bind, cfg.Ports, mostOpen()/len(r.ports), r.sockets)
 	}
 	return r, nil
 }
@@ -172,7 +172,8 @@ func (r *Relay) endpoint(s *Session, side Side, c Carrier) (*endpoint, error) {
 // Load is how much of the relay is in use.
 type Load struct {
 	Sessions int // open calls
-	Pairs    int // pairs of ports held
+	Pairs    int // pairs of ports held by calls
+	Kept     int // pairs kept open for calls to come
 	Limit    int // pairs in the range, both sides together
 }
 
@@ -185,7 +186,9 @@ func (r *Relay) Load() Load {
 		if side > 0 && p == r.ports[0] {
 			continue
 		}
-		l.Pairs += p.inUse()
+		used, kept := p.load()
+		l.Pairs += used
+		l.Kept += kept
 		l.Limit += p.pairs
 	}
 	return l
@@ -202,6 +205,9 @@ func (r *Relay) Close() error {
 	r.mu.Unlock()
 	for _, s := range open {
 		s.Close()
+	}
+	for _, p := range r.ports {
+		p.close()
 	}
 	r.sockets.close()
 	return nil

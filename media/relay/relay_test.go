@@ -396,7 +396,7 @@ func TestExhaustion(t *testing.T) {
 	if _, err := r.Open("b", Options{}); !errors.Is(err, ErrNoPorts) {
 		t.Fatalf("second call: %v", err)
 	}
-	if l := r.Load(); l != (Load{Sessions: 1, Pairs: 2, Limit: 3}) {
+	if l := r.Load(); l.Sessions != 1 || l.Pairs != 2 || l.Limit != 3 {
 		t.Errorf("load %+v", l)
 	}
 	f, err := a.PrepareFar()
