@@ -15,6 +15,7 @@ import (
 	"github.com/portero/portero/cmd/portero/config"
 	"github.com/portero/portero/cmd/portero/console"
 	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/campaign"
@@ -67,6 +68,11 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if err != nil {
 		return err
 	}
+	recorder, err := record.New(cfg.Recording, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, recorder.Close()) }()
 	cores := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * cores)) // see Deps.Analysts
 	identities, err := verifier.New(cfg.Door.Identity)
@@ -77,8 +83,11 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	metrics := console.NewMetrics()
 	metrics.WatchIdentity(identities.Counts)
 	metrics.Watch(records.Health, records.Counts)
+	if recorder != nil {
+		metrics.WatchRecordings(recorder.Counts)
+	}
 	deps := door.Deps{Log: log, Analysts: cores, Bench: bench, Relay: media, Prompts: prompts, Surge: surge.New(cfg.Surge),
-		Records: records.Put, Metrics: metrics, Verifier: identities,
+		Records: records.Put, Metrics: metrics, Verifier: identities, Recorder: recorder,
 		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {
 		if deps.Queue, err = callback.NewQueue(cfg.Callback, records.Promises); err != nil {
@@ -110,6 +119,9 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	defer wg.Wait()
 	defer sideDone()
 	failed := make(chan error, 1)
+	if recorder != nil {
+		wg.Go(func() { recorder.Run(side) })
+	}
 	wg.Add(3)
 	go func() {
 		defer wg.Done()

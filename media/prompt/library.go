@@ -23,6 +23,7 @@ const (
 	CallbackConfirm = "callback_confirm" // to who answers a callback: press 1
 	CallbackThanks  = "callback_thanks"  // after it: being connected
 	Goodbye         = "goodbye"          // the automated call ends here
+	Recorded        = "recording"        // the call is recorded
 	Beep            = "beep"             // 1 kHz, 200 ms
 	Ringback        = "ringback"         // one period of a ringing tone, for Options.Loop
 )
@@ -38,7 +39,7 @@ const (
 const Rate = codec.Rate
 
 // names are all prompts.
-var names = []string{Screen, CallbackPromise, CallbackExists, CallbackFailed, CallbackConfirm, CallbackThanks, Goodbye, Beep, Ringback}
+var names = []string{Screen, CallbackPromise, CallbackExists, CallbackFailed, CallbackConfirm, CallbackThanks, Goodbye, Recorded, Beep, Ringback}
 
 //go:embed sounds/*/*.wav sounds/*.txt
 var sounds embed.FS

@@ -30,6 +30,8 @@ type Record struct {
 	CallerMedia Media `json:"caller_media"` // received from the caller
 	FarMedia    Media `json:"far_media"`    // received from the far side, all far legs together
 
+	Recordings []Recording `json:"recordings,omitempty"` // the files that hold its voices; absent when there are none
+
 	AnalysisDropped uint64 `json:"analysis_dropped"` // frames of the caller the analysis was too late for
 	Digits          int    `json:"digits"`           // keys the caller pressed; how many, never which: they may be a PIN
 
@@ -38,6 +40,15 @@ type Record struct {
 	Verdicts    []policy.Verdict   `json:"verdicts"`           // each change in the order of time, the final one last
 	Decisions   []RecordedDecision `json:"decisions"`          // what rules ordered, in the order of time
 	Errors      []string           `json:"errors"`             // what went wrong, as logged
+}
+
+// Recording is a file that holds a call, or a part of it.
+type Recording struct {
+	File      string  `json:"file"`              // its path; empty when nothing came of it
+	StartedAt Time    `json:"started_at"`        // its first sample
+	Seconds   float64 `json:"seconds"`           // its length
+	Dropped   uint64  `json:"dropped"`           // packets missing in it, as the disk was too slow
+	Stopped   string  `json:"stopped,omitempty"` // why it ends before the call, or is not whole
 }
 
 // Identity is the outcome of verifying a call's Identity headers (RFC 8224).

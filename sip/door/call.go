@@ -54,6 +54,11 @@ type call struct {
 
 	talk *talk // a built-in dialogue has the caller
 
+	taping    *taping // the recording under way; nil: none
+	tapes     int     // recordings begun
+	tapesOpen int     // of these not yet finished
+	film      *film   // the caller leg's signalling, where it is recorded
+
 	identity   *stir.Result    // what the Identity headers are worth; nil: not verified
 	verstat    stir.Verstat    // by ourselves or a trusted trunk; empty: not known
 	attested   string          // A, B or C; empty: not known
@@ -160,6 +165,7 @@ func (c *call) crash() {
 	}
 	c.safely(c.stopTalk)
 	c.safely(c.hushRing)
+	c.safely(c.leaveTapes)
 	c.safely(c.stopHearing)
 	for _, l := range c.legs() {
 		c.safely(func() {
@@ -196,7 +202,7 @@ func (c *call) legs() []*leg {
 }
 
 func (c *call) finished() bool {
-	if !c.ending || c.hearing != nil {
+	if !c.ending || c.hearing != nil || c.tapesOpen > 0 {
 		return false
 	}
 	for _, l := range c.legs() {
@@ -227,6 +233,7 @@ func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	l := c.callerLeg(req)
 	l.in = &incoming{req: req, tx: tx}
 	c.caller = l
+	c.filmed()
 	c.d.addDialog(l)
 	tx.SetTag(l.localTag)
 	if c.out != nil {
@@ -376,6 +383,7 @@ func (c *call) end(by, why string) {
 		}
 		l.bye()
 	}
+	c.leaveTapes()  // not before: the BYE belongs into it
 	c.stopHearing() // last: what is still to be heard takes its time
 	c.log.Info("call ended", zap.String("by", by), zap.String("why", why))
 	// The last responses belong into the record, but nobody waits long for them.
@@ -386,6 +394,7 @@ func (c *call) end(by, why string) {
 // release gives back what the call held.
 func (c *call) release() {
 	c.writeRecord()
+	c.unfilmed()
 	for _, l := range c.legs() {
 		l.gone(0)
 	}

@@ -151,6 +151,9 @@ type Trunk struct {
 	// trunk's addresses, a port and transport if not 5060 and UDP. Default: none,
 	// and no call goes out by this trunk.
 	URI string `yaml:"uri"`
+	// Record has the calls of this trunk recorded, whatever their destination; a
+	// call of the PBX by this trunk too. Default: false.
+	Record bool `yaml:"record"`
 	// Register keeps the door registered at a carrier that wants it.
 	Register Register `yaml:"register"`
 }
@@ -167,6 +170,10 @@ type Destination struct {
 	// caller, or follow it, to addresses of the PBX only and to 5 at most.
 	// Default: pass.
 	Redirects string `yaml:"redirects"`
+	// Record has calls recorded while they are here. A rule that wants its calls
+	// recorded names a destination of its own with the same targets.
+	// Default: false.
+	Record bool `yaml:"record"`
 	// Credentials answer the destination's digest challenges. Default: none, and
 	// its challenges pass to the caller.
 	Credentials Credentials `yaml:"credentials"`

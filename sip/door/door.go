@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/callback"
@@ -44,6 +45,8 @@ type Deps struct {
 	// close it.
 	Verifier *verifier.Verifier
 	Metrics  Metrics // counters; nil counts nothing
+	// Recorder writes calls to disk; nil: nobody does. The door does not close it.
+	Recorder *record.Recorder
 	// Analysts is how many threads of their own hear the callers. They stand behind
 	// all others, but Go's scheduler does not know: whoever gives them sets
 	// GOMAXPROCS that much higher, or packets wait for them. 0: a goroutine a
@@ -101,6 +104,7 @@ type Door struct {
 	tls      atomic.Pointer[tlsFiles]
 	routes   sync.Map // netip.Addr: the *hop nearest to it, where several would do
 	hearings *hearings
+	films    films
 
 	mu       sync.Mutex
 	calls    map[string]*call     // by Portero's call id
@@ -184,6 +188,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	d.gate = newGate(d)
 	d.limits = limit.New(cfg.Limits)
 	d.hearings = newHearings(d)
+	d.films.all = map[string]*film{}
 
 	d.parser = sipmsg.NewParser()
 	d.timers = deps.Timers

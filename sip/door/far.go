@@ -45,6 +45,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 		}
 	}
 	c.tell(req)
+	c.tellRecorded(l, req)
 	l.lateOffer = c.answeredAt.IsZero() && (c.callerOffer() == nil || c.promise != nil)
 	l.tellVerstat(req)
 	l.askTimer(req)

@@ -365,10 +365,11 @@ func (c *call) verdict() policy.Verdict {
 	return policy.Verdict{Class: policy.Unknown}
 }
 
-// agreed tells the judge the payload types the caller now uses: what was
-// answered to the caller, and what the caller's own description adds.
-func (c *call) agreed() {
-	codecs, secure := map[uint8]sdp.Codec{}, false
+// callersCodecs are the payload types the caller now uses: what was answered to
+// the caller, and what the caller's own description adds. secure: nobody but the
+// two sides can hear it.
+func (c *call) callersCodecs() (codecs map[uint8]sdp.Codec, secure bool) {
+	codecs = map[uint8]sdp.Codec{}
 	for _, d := range []*sdp.Description{c.caller.theirs, c.caller.ours} {
 		if d == nil {
 			continue
@@ -381,6 +382,15 @@ func (c *call) agreed() {
 		for _, k := range m.Codecs() {
 			codecs[k.PT] = k
 		}
+	}
+	return codecs, secure
+}
+
+// agreed tells the judge, and the recording, what the caller now speaks.
+func (c *call) agreed() {
+	codecs, secure := c.callersCodecs()
+	if t := c.taping; t != nil && t.rec != nil {
+		tellCodecs(t.rec, codecs)
 	}
 	h := c.hearing
 	if h == nil {
@@ -420,4 +430,5 @@ func (c *call) farAnswered(l *leg) {
 		c.hearing.with(func(j *judge.Call) { j.FarAnswered(at) })
 	}
 	c.came("answered by " + l.dest)
+	c.recordAt(l)
 }

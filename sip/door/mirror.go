@@ -12,13 +12,25 @@ import (
 // passes.
 func (d *Door) mirrored() error {
 	m, err := hep.New(d.cfg.HEP, d.log)
-	if err != nil || m == nil {
+	if err != nil {
 		return err
 	}
 	d.mirror = m
+	captures := d.deps.Recorder != nil && d.deps.Recorder.Packets()
+	if m == nil && !captures {
+		return nil
+	}
 	d.net.Mirror(func(in bool, f transport.Flow, data []byte, at time.Time) {
-		m.SIP(in, f.Local, f.Remote, f.Transport, data, at)
+		if m != nil {
+			m.SIP(in, f.Local, f.Remote, f.Transport, data, at)
+		}
+		if captures {
+			d.films.message(in, f, data, at)
+		}
 	})
+	if m == nil {
+		return nil
+	}
 	if d.cfg.HEP.RTCP && d.deps.Relay != nil {
 		d.deps.Relay.MirrorRTCP(m.RTCP)
 	}

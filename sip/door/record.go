@@ -25,7 +25,7 @@ func (c *call) writeRecord() {
 	if c.written {
 		return
 	}
-	if c.hearing != nil { // what was heard belongs into it
+	if c.hearing != nil || c.tapesOpen > 0 { // what was heard and recorded belongs into it
 		c.after(windUpEvery, c.writeRecord)
 		return
 	}

@@ -60,6 +60,7 @@ func (c *call) speechless() {
 
 // alone lets go of every far leg.
 func (c *call) alone() {
+	c.stopTaping()
 	if c.next != nil {
 		c.letGo(c.next)
 		c.next = nil

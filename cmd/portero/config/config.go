@@ -18,6 +18,7 @@ import (
 
 	"github.com/portero/portero/cmd/portero/console"
 	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/media/voice"
 	"github.com/portero/portero/policy"
@@ -41,6 +42,8 @@ type Config struct {
 	Relay relay.Config `yaml:"media"`
 	// Prompts is what Portero says.
 	Prompts prompt.Config `yaml:"prompts"`
+	// Recording is where recorded calls go, and for how long.
+	Recording record.Config `yaml:"recording"`
 	// Rules are the operator's policy: rules, lists, allow, relay, emergency
 	// and default_destination, at the top level of the file.
 	Rules rules.Config `yaml:",inline"`
@@ -64,18 +67,19 @@ type Config struct {
 // Defaults are the values of all keys that a file does not have.
 func Defaults() Config {
 	return Config{
-		Mode:     policy.Observe,
-		Door:     door.Defaults(),
-		Relay:    relay.Defaults(),
-		Prompts:  prompt.Defaults(),
-		Rules:    rules.Defaults(),
-		Judge:    judge.Defaults(),
-		Campaign: campaign.Defaults(),
-		Surge:    surge.Defaults(),
-		Callback: callback.Defaults(),
-		Store:    store.Defaults(),
-		Console:  console.Defaults(),
-		Log:      Log{Level: "info", Format: "json"},
+		Mode:      policy.Observe,
+		Door:      door.Defaults(),
+		Relay:     relay.Defaults(),
+		Prompts:   prompt.Defaults(),
+		Recording: record.Defaults(),
+		Rules:     rules.Defaults(),
+		Judge:     judge.Defaults(),
+		Campaign:  campaign.Defaults(),
+		Surge:     surge.Defaults(),
+		Callback:  callback.Defaults(),
+		Store:     store.Defaults(),
+		Console:   console.Defaults(),
+		Log:       Log{Level: "info", Format: "json"},
 	}
 }
 
@@ -88,6 +92,8 @@ func (c *Config) check(r *reader) {
 	c.Door.Check(r.checkFault("sip"))
 	c.Relay.Check(r.checkFault("media"))
 	c.Prompts.Check(r.checkFault("prompts"))
+	c.Recording.Check(r.checkFault("recording"))
+	c.checkRecorded(top)
 	c.Rules.Check(top)
 	c.Judge.Check(r.checkFault("judgement"))
 	c.Campaign.Check(r.checkFault("campaign"))
@@ -145,6 +151,24 @@ func (c *Config) checkDestinations(fault func(path, format string, args ...any))
 		i := slices.IndexFunc(c.Rules.Rules, func(r rules.Rule) bool { return r.Action == policy.ToCallback })
 		if i >= 0 && c.Mode == policy.Enforce {
 			fault("callback.enabled", "is false, but rule %q promises callbacks; allowed: true, or no rule of action callback", c.Rules.Rules[i].Name)
+		}
+	}
+}
+
+// checkRecorded checks that what is to be recorded has somewhere to go.
+func (c *Config) checkRecorded(fault func(path, format string, args ...any)) {
+	if c.Recording.Directory != "" {
+		return
+	}
+	const why = "true, but recording.directory is not given; allowed: a directory for the files, or false"
+	for i, t := range c.Door.Trunks {
+		if t.Record {
+			fault(fmt.Sprintf("sip.trunks[%d].record", i), why)
+		}
+	}
+	for _, name := range c.Door.DestinationNames() {
+		if c.Door.Destinations[name].Record {
+			fault("sip.destinations."+name+".record", why)
 		}
 	}
 }

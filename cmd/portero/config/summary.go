@@ -26,6 +26,9 @@ func (c *Config) Summary() string {
 	}
 	fmt.Fprintf(&b, "always pass   emergency (%s), relay (%s), allow (%s)\n",
 		orNone(c.Rules.Emergency), orNone(c.Rules.Relay), orNone(c.Rules.Allow))
+	if r := c.recorded(); len(r) > 0 {
+		fmt.Fprintf(&b, "recording     %s, as %s in %s, announced by: %s, deleted after %v\n", strings.Join(r, ", "), c.Recording.Format, c.Recording.Directory, c.Recording.Announce, c.Recording.Keep)
+	}
 	if id := c.Door.Identity; id.Verify {
 		fmt.Fprintf(&b, "identity      signed numbers are verified; %d certificates at hand, others fetched from: %s\n", len(id.Certificates), orNone(id.FetchFrom))
 	}
@@ -38,6 +41,22 @@ func (c *Config) Summary() string {
 	}
 	fmt.Fprintf(&b, "otherwise     -> agents (%s)\n", c.Rules.DefaultDestination)
 	return b.String()
+}
+
+// recorded are the trunks and destinations whose calls are recorded.
+func (c *Config) recorded() []string {
+	var out []string
+	for _, t := range c.Door.Trunks {
+		if t.Record {
+			out = append(out, "trunk "+t.Name)
+		}
+	}
+	for _, name := range c.Door.DestinationNames() {
+		if c.Door.Destinations[name].Record {
+			out = append(out, "destination "+name)
+		}
+	}
+	return out
 }
 
 // target is an action and where it leads.

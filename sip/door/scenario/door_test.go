@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/callback"
@@ -95,6 +97,9 @@ type settings struct {
 
 	Callback callback.Config `yaml:"callback"`
 	Prompts  prompt.Config   `yaml:"prompts"`
+	// Recording is on if its directory is anything; the files are in one of the
+	// test's own.
+	Recording record.Config `yaml:"recording"`
 	// Broken breaks a part of the door: prompts (there is no library, and
 	// whoever plays one panics) or store (promises cannot be written).
 	Broken string `yaml:"broken"`
@@ -104,7 +109,7 @@ type settings struct {
 
 func defaults() settings {
 	s := settings{Mode: policy.Observe, Door: door.Defaults(), Rules: rules.Defaults(), Judge: judge.Defaults(), Surge: surge.Defaults(),
-		Callback: callback.Defaults(), Prompts: prompt.Defaults()}
+		Callback: callback.Defaults(), Recording: record.Defaults(), Prompts: prompt.Defaults()}
 	s.Door.Listen = []string{"udp:" + scenario.DoorAddr.String()}
 	s.Door.Trunks = []door.Trunk{{Name: "carrier", Addresses: []string{scenario.Address("caller").Addr().String()}}}
 	s.Door.Destinations = map[string]door.Destination{
@@ -126,9 +131,10 @@ type testDoor struct {
 	relay  *relay.Relay
 	store  *store.Store // of promises, if there are callbacks
 	dialed chan callback.Result
-	signer *signer // of callers' numbers, if they are verified
 	voice  *prompt.Library
 	phones map[string]net.PacketConn // by address
+	tapes  *record.Recorder          // nil: none
+	signer *signer                   // of callers' numbers, if they are verified
 
 	talking sync.WaitGroup
 	quiet   chan struct{} // closed when nobody talks any more
@@ -174,12 +180,19 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 		prompts = nil
 	}
 	d.voice = prompts
+	if s.Recording.Directory != "" {
+		s.Recording.Directory = t.TempDir()
+		s.Recording.MinFreeMB = 0
+		if d.tapes, err = record.New(s.Recording, log); err != nil {
+			t.Fatal(err)
+		}
+	}
 	verifies := d.verifier(t, s.Door.Identity)
 	s.Door.Identity.Verify = false // its files are not in the script
 	deps := door.Deps{
 		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
-		Records: d.keep, Verifier: verifies, Resolver: d.resolver(s),
+		Records: d.keep, Verifier: verifies, Recorder: d.tapes, Resolver: d.resolver(s),
 		Timers: timers,
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
@@ -254,6 +267,9 @@ func (d *testDoor) close(t *testing.T) {
 	if err := d.relay.Close(); err != nil {
 		t.Error(err)
 	}
+	if err := d.tapes.Close(); err != nil {
+		t.Error(err)
+	}
 	for _, s := range d.Upstream() {
 		if s.Calls != 0 {
 			t.Errorf("%d calls are left in the books of target %s", s.Calls, s.URI)
@@ -288,6 +304,7 @@ func (d *testDoor) Records() ([]byte, error) {
 //	                             that prompt comes to that address, within 30 s, in
 //	                             packets so long; to its end, or until it is
 //	                             interrupted
+//	door recording N             N recordings are under way, within 30 s
 //	door press ADDRESS KEY       a key (RFC 4733, payload type 101) to that address
 //	door owes NUMBER             a promise to that number is on disk, within 10 s
 //	door dial NUMBER PLACE       the door calls NUMBER back, to join it to PLACE
@@ -316,6 +333,15 @@ func (d *testDoor) Do(words []string) error {
 		return d.speak(words[1], words[2])
 	case len(words) >= 4 && words[0] == "says":
 		return d.says(words[1], words[2], words[3], words[4:])
+	case len(words) == 2 && words[0] == "recording":
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			now := strconv.Itoa(d.tapes.Counts().Now)
+			if now == words[1] {
+				return nil
+			} else if time.Now().After(end) {
+				return fmt.Errorf("%s are", now)
+			}
+		}
 	case len(words) == 1 && words[0] == "drain":
 		d.stop()
 		return nil
@@ -349,7 +375,7 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, heard, speak, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, heard, recording, speak, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
 }
 
 // target waits until an address fares as a script says.
