@@ -22,16 +22,17 @@ func TestAdvertised(t *testing.T) {
 			certs := makeCA(t)
 			p, at := pbx(t, far, pbxIP, nil)
 			own, _ := certs.issue("door", "sip.example.com")
+			plain, secure := listen(t, secureIP), listen(t, secureIP)
 			openDoor(t, func(c *door.Config) {
-				c.Listen = []string{"udp:" + secureIP + ":5070", "tcp:" + secureIP + ":5070", "tls:" + secureIP + ":5071 advertise " + toldTLS}
+				c.Listen = []string{"udp:" + plain, "tcp:" + plain, "tls:" + secure + " advertise " + toldTLS}
 				c.Advertise = told
 				c.TLS.Certificates = []door.Certificate{own}
 				c.Destinations = map[string]door.Destination{"agents": {URI: fmt.Sprintf("sip:%s;transport=%s", at, strings.ToLower(far))}}
 			})
 			for _, near := range []struct{ transport, at, told string }{
-				{"UDP", secureIP + ":5070", told},
-				{"TCP", secureIP + ":5070", told + ";transport=tcp"},
-				{"TLS", secureIP + ":5071", toldTLS + ";transport=tls"},
+				{"UDP", plain, told},
+				{"TCP", plain, told + ";transport=tcp"},
+				{"TLS", secure, toldTLS + ";transport=tls"},
 			} {
 				for _, farHangsUp := range []bool{false, true} {
 					t.Run(fmt.Sprintf("from %s, the PBX hangs up %v", near.transport, farHangsUp), func(t *testing.T) {

@@ -13,21 +13,22 @@ import (
 // branch's. The transaction would keep the whole call otherwise, and at a
 // thousand calls a second that is half a minute's worth.
 type afterlife struct {
-	d         *Door
-	hop       *hop
-	transport string
-	peer      string
-	callID    string
-	localTag  string
-	remoteTag string
-	local     party
-	remote    party
-	target    sipmsg.Uri
-	cseq      uint32          // the INVITE's
-	last      uint32          // the leg's: PRACK and UPDATE of a branch may have had it
-	auth      []sipmsg.Header // of the INVITE, for its ACK (RFC 3261 section 22.1)
-	reinvite  bool
-	routes    []sipmsg.Uri // of a re-INVITE's dialog
+	d          *Door
+	hop        *hop
+	transport  string
+	peer       string
+	connection uint64
+	callID     string
+	localTag   string
+	remoteTag  string
+	local      party
+	remote     party
+	target     sipmsg.Uri
+	cseq       uint32          // the INVITE's
+	last       uint32          // the leg's: PRACK and UPDATE of a branch may have had it
+	auth       []sipmsg.Header // of the INVITE, for its ACK (RFC 3261 section 22.1)
+	reinvite   bool
+	routes     []sipmsg.Uri // of a re-INVITE's dialog
 
 	ack   []byte
 	ackTo transport.Target
@@ -35,13 +36,13 @@ type afterlife struct {
 
 // afterlife of an INVITE of the leg. Nobody else may touch the leg.
 func (l *leg) afterlife(o *outgoing) *afterlife {
-	a := &afterlife{d: l.c.d, hop: l.hop, transport: l.transport, peer: l.peer, callID: l.callID, localTag: l.localTag,
+	a := &afterlife{d: l.c.d, hop: l.hop, transport: l.transport, peer: l.peer, connection: l.connection, callID: l.callID, localTag: l.localTag,
 		remoteTag: l.remoteTag, local: l.local, remote: l.remote, target: l.target, cseq: o.req.CSeq().SeqNo, last: l.cseq, auth: credentialsOf(o.req)}
 	if _, a.reinvite = o.req.To().Params.Get("tag"); a.reinvite {
 		a.routes = l.routes
 	}
 	if l.ack != nil && l.ackCSeq == a.cseq {
-		if to, err := targetOf(l.ack); err == nil {
+		if to, err := targetOf(l.ack, l.connectionFor(l.ack)); err == nil {
 			a.ack, a.ackTo = transaction.Encode(l.ack), to
 		}
 	}
@@ -84,7 +85,7 @@ func (a *afterlife) dismiss(res *sipmsg.Response) {
 	fork := a.acknowledge(res)
 	fork.cseq = max(fork.cseq, a.last)
 	bye := fork.request(sipmsg.BYE)
-	if _, err := a.d.start(bye, 0, unheard{}); err != nil {
+	if _, err := a.d.startBy(fork.connectionFor(bye), bye, 0, unheard{}); err != nil {
 		fork.log.Warn("an unwanted answer could not be hung up", zap.Error(err))
 	}
 }
@@ -92,7 +93,7 @@ func (a *afterlife) dismiss(res *sipmsg.Response) {
 // acknowledge sends the ACK for a 2xx and returns the leg it is on.
 func (a *afterlife) acknowledge(res *sipmsg.Response) *leg {
 	log := a.d.log.With(zap.String("call_id", a.callID))
-	fork := &leg{c: &call{d: a.d}, log: log, hop: a.hop, transport: a.transport, peer: a.peer, callID: a.callID,
+	fork := &leg{c: &call{d: a.d}, log: log, hop: a.hop, transport: a.transport, peer: a.peer, connection: a.connection, callID: a.callID,
 		localTag: a.localTag, local: a.local, remote: a.remote, target: a.target, cseq: a.cseq, state: legUp}
 	fork.establish(res)
 	if a.reinvite {
@@ -103,7 +104,7 @@ func (a *afterlife) acknowledge(res *sipmsg.Response) *leg {
 		ack.AppendHeader(h)
 	}
 	ack.SetBody(nil)
-	if err := a.d.write(ack); err != nil {
+	if err := fork.write(ack); err != nil {
 		log.Warn("an ACK could not be sent", zap.Error(err))
 	}
 	return fork

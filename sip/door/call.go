@@ -268,6 +268,7 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 		}
 	}
 	l.hop = c.d.hopAt(l.transport, c.in.local)
+	l.connection = c.in.connection
 	l.learn(req)
 	l.auth = c.trunk.Credentials.client()
 	// Every response to it has this tag.

@@ -82,7 +82,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 
 // newFar makes a leg toward a destination.
 func (c *call) newFar(dest string, t target) *leg {
-	l := &leg{c: c, role: "far", dest: dest, transport: t.transport, peer: t.hostport,
+	l := &leg{c: c, role: "far", dest: dest, transport: t.transport, peer: t.hostport, connection: t.connection,
 		callID: token(20) + "@portero", localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
 	l.log = c.log.WithLazy(zap.String("far_call_id", l.callID))
 	l.hop = c.d.hopFor(t.transport, t.hostport)

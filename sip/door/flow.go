@@ -18,21 +18,25 @@ import (
 	"github.com/portero/portero/sip/transport"
 )
 
-// flow is the way to a phone that registers through the door: the address that
-// its REGISTER came from. Its token is the user part of the door's URI in Path
+// flow is the way to a phone that registers through the door: the address, and
+// of a stream transport the connection, that its REGISTER came by. Its token is the user part of the door's URI in Path
 // (RFC 3327) and Record-Route, so that what the PBX sends to that URI goes to
 // the phone, behind whatever NAT it is (RFC 5626 section 5.2). The door keeps no
 // table of phones: the token says it all, and is signed, so that nobody can make
 // the door send elsewhere.
 type flow struct {
-	transport string
-	addr      netip.AddrPort
+	transport  string
+	addr       netip.AddrPort
+	connection uint64 // 0: any to the address
 }
+
+// cameBy is the flow that a message came by.
+func cameBy(f transport.Flow) flow { return flow{f.Transport, f.Remote, f.Connection()} }
 
 // flowTo is the flow to an address; one that cannot be read is nobody's.
 func flowTo(over, hostport string) flow {
 	a, _ := netip.ParseAddrPort(hostport)
-	return flow{over, a}
+	return flow{transport: over, addr: a}
 }
 
 // flowTransports are what phones may come by; a token has the place in the list.
@@ -43,8 +47,12 @@ func (d *Door) trunkAtEnd(f flow) (Trunk, bool) {
 	return d.trunkBy(transport.Flow{Transport: f.transport, Remote: f.addr})
 }
 
-// tokenMAC is how many bytes of the signature a token has.
-const tokenMAC = 12
+// How many bytes of a token are the connection, unless it is of UDP, and the
+// signature.
+const (
+	tokenConnection = 8
+	tokenMAC        = 12
+)
 
 // flowKey signs tokens. Registrations outlive the process, so the key must too:
 // without a secret of its own it comes of the machine's id, which is not told to
@@ -67,6 +75,9 @@ func (d *Door) token(f flow) string {
 	b := []byte{transportCode(f.transport)}
 	b = append(b, f.addr.Addr().Unmap().AsSlice()...)
 	b = binary.BigEndian.AppendUint16(b, f.addr.Port())
+	if f.transport != transport.UDP {
+		b = binary.BigEndian.AppendUint64(b, f.connection)
+	}
 	return base64.RawURLEncoding.EncodeToString(append(b, d.signature(b)...))
 }
 
@@ -79,15 +90,27 @@ func (d *Door) signature(b []byte) []byte {
 // flowOf reads a token of the door's own. The address must still be a trunk's.
 func (d *Door) flowOf(token string) (flow, Trunk, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) != 1+4+2+tokenMAC && len(b) != 1+16+2+tokenMAC {
+	if err != nil || len(b) < 1+tokenMAC {
 		return flow{}, Trunk{}, false
 	}
 	body, mac := b[:len(b)-tokenMAC], b[len(b)-tokenMAC:]
-	a, ok := netip.AddrFromSlice(body[1 : len(body)-2])
-	if !ok || !hmac.Equal(mac, d.signature(body)) || int(body[0]) >= len(flowTransports) {
+	if !hmac.Equal(mac, d.signature(body)) || int(body[0]) >= len(flowTransports) {
 		return flow{}, Trunk{}, false
 	}
-	f := flow{flowTransports[body[0]], netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[len(body)-2:]))}
+	f := flow{transport: flowTransports[body[0]]}
+	body = body[1:]
+	n := len(body) - 2 // of the address
+	if f.transport != transport.UDP {
+		n -= tokenConnection
+	}
+	if n != 4 && n != 16 {
+		return flow{}, Trunk{}, false
+	}
+	a, _ := netip.AddrFromSlice(body[:n])
+	f.addr = netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[n:]))
+	if f.transport != transport.UDP {
+		f.connection = binary.BigEndian.Uint64(body[n+2:])
+	}
 	t, ok := d.trunkAtEnd(f)
 	return f, t, ok
 }
@@ -97,9 +120,10 @@ func transportCode(over string) byte {
 }
 
 // alive says whether a flow can be used: a connection that the phone made cannot
-// be made by anybody else (RFC 5626 section 5.3.1).
+// be made by anybody else, and a later one from the same port is not the phone's
+// (RFC 5626 section 5.3.1).
 func (d *Door) alive(f flow) bool {
-	return f.transport == transport.UDP || d.net.Connected(f.transport, f.addr)
+	return f.transport == transport.UDP || d.net.Connected(f.transport, f.addr, f.connection)
 }
 
 // flowRouted says whether a request's first Route is the door's own with a user
@@ -128,7 +152,7 @@ func (d *Door) inviteFlow(in transaction.Incoming, tx *transaction.Server, log *
 	d.begin(in, tx, log, func(c *call) {
 		c.trunk = trunk
 		c.out = &outbound{name: trunk.Name, contact: true,
-			target: target{uri: in.Req.Recipient, transport: f.transport, hostport: f.addr.String()}}
+			target: target{uri: in.Req.Recipient, transport: f.transport, hostport: f.addr.String(), connection: f.connection}}
 	})
 }
 
@@ -147,18 +171,15 @@ func (d *Door) alongFlow(token string) (f flow, code int) {
 
 // ownRoute is the door's URI for Path and Record-Route: that of the socket
 // toward the next hop, with the token of the phone's flow, whichever side it is on.
-func (d *Door) ownRoute(h *hop, req *sipmsg.Request, over, hostport string) sipmsg.Uri {
-	f := flow{transport: req.Transport()}
-	f.addr, _ = netip.ParseAddrPort(req.Source())
-	if _, outside := d.trunkAtEnd(f); !outside {
-		f.transport = over
-		f.addr, _ = netip.ParseAddrPort(hostport)
-	}
+func (d *Door) ownRoute(h *hop, from, to flow) sipmsg.Uri {
 	user := ""
-	if _, outside := d.trunkAtEnd(f); outside && slices.Contains(flowTransports, f.transport) {
-		user = d.token(f)
+	for _, f := range []flow{from, to} {
+		if _, outside := d.trunkAtEnd(f); outside && slices.Contains(flowTransports, f.transport) {
+			user = d.token(f)
+			break
+		}
 	}
-	u := h.contact(user, over)
+	u := h.contact(user, to.transport)
 	u.UriParams.Add("lr", "")
 	return u
 }

@@ -85,3 +85,59 @@ func TestCallToRegisteredPhone(t *testing.T) {
 		})
 	}
 }
+
+// Behind a reverse proxy on the door's machine every phone has its address, and a
+// port that one phone came by is another's later. The first's token leads to the
+// first alone, and what is left of its call is not the second's to hear.
+func TestFlowOfReusedPort(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	for _, over := range []string{"WS", "WSS", "TLS", "TCP"} {
+		t.Run(over, func(t *testing.T) {
+			var p *element
+			b := everything(t, func(*bedding) string {
+				e, at := pbx(t, "UDP", pbxIP, nil)
+				p = e
+				return "sip:" + at.String()
+			}, nil)
+			register := func(phone *element, user string) (contact, path string) {
+				aor := "<sip:" + user + "@pbx.example.com>"
+				phone.write(phone.request("REGISTER", "sip:pbx.example.com", aor+";tag=r1", aor, "register"+user, 1, "", "Supported: path"))
+				m := p.expect("REGISTER")
+				p.write(p.answer(m, "200 OK", "r2", ""))
+				phone.expect("200")
+				return m.contact(), flowURI(m.header.Get("Path"))
+			}
+			first := caller(t, over, b.at[over], b.client)
+			contact, path := register(first, "100")
+			web := strings.HasPrefix(over, "WS") // others may listen where their Contact says
+			var invite msg
+			if web {
+				invite, _ = answered(first, p, "standing")
+			}
+			first.leave()
+			var second *element
+			var path2 string
+			for end := time.Now().Add(10 * time.Second); ; {
+				second = callerFrom(t, over, b.at[over], b.client, first.port)
+				if _, path2 = register(second, "200"); path2 != path {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatal("the second phone has the token of the first")
+				}
+			}
+			p.write(p.request("INVITE", contact, "<sip:200@pbx.example.com>;tag=p1", "<sip:100@pbx.example.com>", "first", 1, offer, "Route: <"+path+">"))
+			if m := p.final(); m.status() != 430 {
+				t.Errorf("who calls the first phone is told %q", m.start)
+			}
+			if web {
+				p.write(p.request("BYE", invite.contact(), invite.header.Get("To")+";tag=p1", invite.header.Get("From"), invite.header.Get("Call-ID"), 7, ""))
+				p.expect("200")
+			}
+			p.write(p.request("OPTIONS", contact, "<sip:200@pbx.example.com>;tag=p2", "<sip:200@pbx.example.com>", "second", 1, "", "Route: <"+path2+">"))
+			m := second.expect("OPTIONS") // and nothing before it
+			second.write(second.answer(m, "200 OK", "o1", ""))
+			p.expect("200")
+		})
+	}
+}

@@ -10,8 +10,9 @@ func TestFlowToken(t *testing.T) {
 	d := &Door{flowSign: Config{FlowSecret: "a"}.flowKey(), trunks: []trunk{{Trunk: Trunk{Name: "phones"},
 		nets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}}}}
 	for _, f := range []flow{
-		{"UDP", netip.MustParseAddrPort("192.0.2.1:5060")},
-		{"TCP", netip.MustParseAddrPort("[2001:db8::1]:49152")},
+		{"UDP", netip.MustParseAddrPort("192.0.2.1:5060"), 0},
+		{"TCP", netip.MustParseAddrPort("[2001:db8::1]:49152"), 1<<63 + 5},
+		{"TLS", netip.MustParseAddrPort("192.0.2.1:49152"), 7},
 	} {
 		token := d.token(f)
 		if got, trunk, ok := d.flowOf(token); !ok || got != f || trunk.Name != "phones" {
@@ -30,7 +31,7 @@ func TestFlowToken(t *testing.T) {
 			t.Error("a door with another secret takes the token")
 		}
 	}
-	if _, _, ok := d.flowOf(d.token(flow{"UDP", netip.MustParseAddrPort("203.0.113.1:5060")})); ok {
+	if _, _, ok := d.flowOf(d.token(flow{"UDP", netip.MustParseAddrPort("203.0.113.1:5060"), 0})); ok {
 		t.Error("a token leads to an address that is no trunk's any more")
 	}
 	for _, s := range []string{"", "x", "alice", "AAAA"} {

@@ -18,6 +18,8 @@ type received struct {
 	raw   []byte
 	at    time.Time
 	local netip.AddrPort
+
+	connection uint64 // transport.Flow
 }
 
 // gate looks at everything before it is parsed: strangers, scanners and what is

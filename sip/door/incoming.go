@@ -386,7 +386,7 @@ func (l *leg) acknowledge(o *outgoing, tag string, contentType string, data []by
 	if tag == "" {
 		l.ack, l.ackCSeq = ack, o.req.CSeq().SeqNo
 	}
-	if err := l.c.d.write(ack); err != nil {
+	if err := l.write(ack); err != nil {
 		l.log.Warn("an ACK could not be sent", zap.Error(err))
 	}
 }
@@ -401,7 +401,7 @@ func (l *leg) again(o *outgoing, res *sipmsg.Response) {
 		return
 	}
 	if l.ack != nil && l.ackCSeq == o.req.CSeq().SeqNo {
-		if err := l.c.d.write(l.ack); err != nil {
+		if err := l.write(l.ack); err != nil {
 			l.log.Warn("an ACK could not be sent again", zap.Error(err))
 		}
 	}

@@ -49,6 +49,7 @@ type leg struct {
 	hop        *hop
 	transport  string
 	peer       string // host:port the peer's signalling was last seen at, or is sent to first
+	connection uint64 // that the peer made; 0: the door makes its own
 	callID     string
 	localTag   string
 	remoteTag  string
@@ -197,7 +198,7 @@ func (l *leg) nextHop() (over, hostport string) {
 	}
 	lost := false
 	if l.transport != transport.UDP && l.uas {
-		if l.c.d.connected(l.transport, l.peer) {
+		if l.connected() {
 			return l.transport, l.peer
 		}
 		lost = true
@@ -221,10 +222,22 @@ func (l *leg) nextHop() (over, hostport string) {
 	return l.transport, l.peer
 }
 
-// connected says whether a stream connection to a peer is open.
-func (d *Door) connected(over, hostport string) bool {
-	a, err := netip.ParseAddrPort(hostport)
-	return err == nil && d.net.Connected(over, a)
+// connected says whether the connection that the peer made is open.
+func (l *leg) connected() bool {
+	a, err := netip.ParseAddrPort(l.peer)
+	return err == nil && l.c.d.net.Connected(l.transport, a, l.connection)
+}
+
+// connectionFor is the connection that a request of the leg must go by, 0: any.
+// A peer of TCP or TLS whose connection is lost may be where its Contact says.
+func (l *leg) connectionFor(req *sipmsg.Request) uint64 {
+	if req.Transport() != l.transport || req.Destination() != l.peer {
+		return 0
+	}
+	if l.pinned || transport.IsWebSocket(l.transport) || l.connected() {
+		return l.connection
+	}
+	return 0
 }
 
 // establish takes the dialog's remote side from a response to our INVITE

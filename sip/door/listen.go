@@ -112,6 +112,8 @@ type target struct {
 	uri       sipmsg.Uri
 	transport string // UDP, TCP or TLS
 	hostport  string // where packets go, host:port
+	// connection is the one that it must be, 0: any (transport.Target)
+	connection uint64
 }
 
 func parseTarget(s string) (target, error) {

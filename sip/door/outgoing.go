@@ -43,7 +43,7 @@ func (l *leg) send(req *sipmsg.Request, response func(*sipmsg.Response), failed 
 // launch starts the transaction of the request as it is now.
 func (o *outgoing) launch() {
 	c := o.leg.c
-	tx, err := c.d.start(o.req, c.d.cfg.AnswerTimeout, o)
+	tx, err := c.d.startBy(o.leg.connectionFor(o.req), o.req, c.d.cfg.AnswerTimeout, o)
 	if err != nil {
 		c.post(func() { o.fail(err) })
 	}
@@ -53,10 +53,15 @@ func (o *outgoing) launch() {
 // start sends a request to its destination and has u told what it comes to.
 // within bounds connecting.
 func (d *Door) start(req *sipmsg.Request, within time.Duration, u transaction.ClientUser) (*transaction.Client, error) {
+	return d.startBy(0, req, within, u)
+}
+
+// startBy starts it by a connection and by no other, unless that is 0.
+func (d *Door) startBy(connection uint64, req *sipmsg.Request, within time.Duration, u transaction.ClientUser) (*transaction.Client, error) {
 	if req.Body() == nil {
 		req.SetBody(nil) // Content-Length: 0, which a stream needs (RFC 3261 section 18.3)
 	}
-	to, err := targetOf(req)
+	to, err := targetOf(req, connection)
 	if err != nil {
 		return nil, err
 	}
@@ -64,20 +69,21 @@ func (d *Door) start(req *sipmsg.Request, within time.Duration, u transaction.Cl
 }
 
 // write sends an ACK, which has no transaction, to its destination.
-func (d *Door) write(req *sipmsg.Request) error {
-	to, err := targetOf(req)
+func (l *leg) write(ack *sipmsg.Request) error {
+	to, err := targetOf(ack, l.connectionFor(ack))
 	if err != nil {
 		return err
 	}
-	return d.tx.Write(req, to)
+	return l.c.d.tx.Write(ack, to)
 }
 
-func targetOf(req *sipmsg.Request) (transport.Target, error) {
+// targetOf is a request's destination, by a connection and no other unless that is 0.
+func targetOf(req *sipmsg.Request, connection uint64) (transport.Target, error) {
 	a, err := netip.ParseAddrPort(req.Destination())
 	if err != nil {
 		return transport.Target{}, fmt.Errorf("door: a request has no address to go to: %w", err)
 	}
-	t := transport.Target{Transport: req.Transport(), Addr: netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}
+	t := transport.Target{Transport: req.Transport(), Addr: netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), Connection: connection}
 	if ip, ok := netip.AddrFromSlice(req.Laddr.IP); ok {
 		t.Local = netip.AddrPortFrom(ip.Unmap(), uint16(req.Laddr.Port))
 	}

@@ -68,6 +68,6 @@ func (p *passed) elsewhere(f upstream.Failure, retryAfter time.Duration) bool {
 	}
 	p.at = at
 	p.log.Warn("another target is asked", zap.Stringer("failed", before.Address), zap.Stringer("why", f), zap.Stringer("next", at.Address))
-	p.send(at.Address.Transport, at.Address.AddrPort.String())
+	p.send(flow{transport: at.Address.Transport, addr: at.Address.AddrPort})
 	return true
 }

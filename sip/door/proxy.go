@@ -52,7 +52,7 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 420, "Bad Extension", sipmsg.NewHeader("Unsupported", strings.Join(o, ", ")))
 		return
 	}
-	over, hostport, at, code := d.proxyTarget(req, tx.Flow())
+	next, at, code := d.proxyTarget(req, tx.Flow())
 	if code == 430 { // RFC 5626 section 5.3.1
 		d.answer(req, tx, code, "Flow Failed")
 		return
@@ -69,8 +69,8 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 403, "Forbidden")
 		return
 	}
-	p := &passed{d: d, req: req, tx: tx, log: log, at: at, to: flow{tx.Flow().Transport, source}}
-	p.send(over, hostport)
+	p := &passed{d: d, req: req, tx: tx, log: log, at: at, to: cameBy(tx.Flow())}
+	p.send(next)
 }
 
 // passed is a request that was proxied: its responses go back (RFC 3261 section
@@ -88,11 +88,11 @@ type passed struct {
 }
 
 // send sends the request on.
-func (p *passed) send(over, hostport string) {
-	out := p.d.forwarded(p.req, over, hostport)
-	p.from = flowTo(over, hostport)
+func (p *passed) send(next flow) {
+	out := p.d.forwarded(p.req, p.to, next)
+	p.from = next
 	p.d.crossing(out, p.to, p.from)
-	if _, err := p.d.start(out, p.d.cfg.AnswerTimeout, p); err != nil {
+	if _, err := p.d.startBy(next.connection, out, p.d.cfg.AnswerTimeout, p); err != nil {
 		p.Failed(err)
 	}
 }
@@ -143,7 +143,7 @@ func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
 // proxyTarget says where a request goes (RFC 3261 sections 16.4 to 16.6), or the
 // status that it is answered. What a trunk sends goes to the PBX and nowhere
 // else, whatever its routes and its Request-URI say.
-func (d *Door) proxyTarget(req *sipmsg.Request, from transport.Flow) (over, hostport string, at *upstream.Attempt, code int) {
+func (d *Door) proxyTarget(req *sipmsg.Request, from transport.Flow) (next flow, at *upstream.Attempt, code int) {
 	_, fromTrunk := d.trunkBy(from)
 	token, routed := d.flowRouted(req)
 	if d.routedHere(req) {
@@ -151,32 +151,32 @@ func (d *Door) proxyTarget(req *sipmsg.Request, from transport.Flow) (over, host
 	}
 	if routed && !fromTrunk {
 		f, code := d.alongFlow(token)
-		return f.transport, f.addr.String(), nil, code
+		return f, nil, code
 	}
-	to := func(u *sipmsg.Uri) (string, string, *upstream.Attempt, int) {
+	to := func(u *sipmsg.Uri) (flow, *upstream.Attempt, int) {
 		over, hostport, ok := d.reachable(u)
 		if !ok || fromTrunk && !d.pbxAt(u) {
-			return "", "", nil, 403
+			return flow{}, nil, 403
 		}
-		return over, hostport, nil, 0
+		return flowTo(over, hostport), nil, 0
 	}
 	if r := req.Route(); r != nil {
 		return to(&r.Address)
 	}
 	if tag, has := req.To().Params.Get("tag"); has && tag != "" { // in a dialog the Request-URI is the peer's Contact
-		if over, hostport, _, code = to(&req.Recipient); code == 0 {
-			return over, hostport, nil, code
+		if next, _, code = to(&req.Recipient); code == 0 {
+			return next, nil, code
 		}
 	}
 	if fromTrunk {
 		at, err := d.proxied(d.cfg.Proxy, callIDOf(req))
 		if err != nil {
-			return "", "", nil, 503
+			return flow{}, nil, 503
 		}
 		if d.is(&req.Recipient) { // we are responsible for it: the PBX is its place (section 16.5)
 			req.Recipient.Host, req.Recipient.Port = at.URI.Host, at.URI.Port
 		}
-		return at.Address.Transport, at.Address.AddrPort.String(), at, 0
+		return flow{transport: at.Address.Transport, addr: at.Address.AddrPort}, at, 0
 	}
 	return to(&req.Recipient)
 }
@@ -195,7 +195,8 @@ func (d *Door) reachable(u *sipmsg.Uri) (over, hostport string, ok bool) {
 }
 
 // forwarded is the copy of a request that goes on (RFC 3261 section 16.6).
-func (d *Door) forwarded(req *sipmsg.Request, over, hostport string) *sipmsg.Request {
+func (d *Door) forwarded(req *sipmsg.Request, from, to flow) *sipmsg.Request {
+	over, hostport := to.transport, to.addr.String()
 	out := req.Clone()
 	for out.RemoveHeader("Via") {
 	}
@@ -208,10 +209,10 @@ func (d *Door) forwarded(req *sipmsg.Request, over, hostport string) *sipmsg.Req
 	switch req.Method { // these open dialogs whose later requests must come this way too
 	case sipmsg.SUBSCRIBE, sipmsg.NOTIFY, sipmsg.REFER:
 		if tag, ok := req.To().Params.Get("tag"); !ok || tag == "" {
-			out.PrependHeader(&sipmsg.RecordRouteHeader{Address: d.ownRoute(h, req, over, hostport)})
+			out.PrependHeader(&sipmsg.RecordRouteHeader{Address: d.ownRoute(h, from, to)})
 		}
 	case sipmsg.REGISTER:
-		addPath(out, d.ownRoute(h, req, over, hostport))
+		addPath(out, d.ownRoute(h, from, to))
 	}
 	hops := uint64(70)
 	if mf := req.MaxForwards(); mf != nil {

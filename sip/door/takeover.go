@@ -114,7 +114,7 @@ func (c *call) takeOver(old *leg, r replaces, in transaction.Incoming, tx *trans
 		req.AppendHeader(sipmsg.NewHeader("Require", require))
 	}
 	l := c.callerLeg(req)
-	l.hop = c.d.hopAt(l.transport, in.Flow.Local)
+	l.hop, l.connection = c.d.hopAt(l.transport, in.Flow.Local), in.Flow.Connection()
 	l.role, l.dest, l.auth = old.role, old.dest, nil
 	l.log = c.log.With(zap.String("taking_over_call_id", l.callID))
 	offer, err := l.read(bodyOf(req))

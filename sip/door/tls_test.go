@@ -18,25 +18,34 @@ import (
 // secureIP is where the doors of these tests are.
 const secureIP = "127.0.91.1"
 
-// secure opens a door over UDP, TLS and WSS in front of a PBX's URI.
-func secure(t *testing.T, uri string, change func(*door.Config)) *door.Door {
+// secured is a door and where it listens.
+type secured struct {
+	*door.Door
+	plain    string // UDP and TCP
+	tls, wss string
+}
+
+// secure opens a door over UDP, TCP, TLS and WSS in front of a PBX's URI.
+func secure(t *testing.T, uri string, change func(*door.Config)) secured {
 	t.Helper()
-	return openDoor(t, func(c *door.Config) {
-		c.Listen = []string{"udp:" + secureIP + ":5060", "tcp:" + secureIP + ":5060", "tls:" + secureIP + ":5061", "wss:" + secureIP + ":8443"}
+	s := secured{plain: listen(t, secureIP), tls: listen(t, secureIP), wss: listen(t, secureIP)}
+	s.Door = openDoor(t, func(c *door.Config) {
+		c.Listen = []string{"udp:" + s.plain, "tcp:" + s.plain, "tls:" + s.tls, "wss:" + s.wss}
 		c.Trunks = append(c.Trunks, door.Trunk{Name: "web"})
 		c.WebSocket.Trunk, c.WebSocket.Path = "web", "/sip"
 		c.Destinations = map[string]door.Destination{"agents": {URI: uri}}
 		change(c)
 	})
+	return s
 }
 
-// handshake connects to a port of the door and says which certificate it shows,
+// handshake connects to the door over TLS or WSS and says which certificate it shows,
 // and whether the connection was taken: whoever is not sees that only as it is
 // closed, after a handshake of TLS 1.3. Over TLS a keep-alive is answered.
-func handshake(t *testing.T, port string, cfg *tls.Config) (shown string, err error) {
+func (s secured) handshake(t *testing.T, over string, cfg *tls.Config) (shown string, err error) {
 	t.Helper()
 	nd := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(callerIP)}}
-	raw, err := nd.Dial("tcp", net.JoinHostPort(secureIP, port))
+	raw, err := nd.Dial("tcp", map[string]string{"TLS": s.tls, "WSS": s.wss}[over])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +59,7 @@ func handshake(t *testing.T, port string, cfg *tls.Config) (shown string, err er
 	}
 	shown = c.ConnectionState().PeerCertificates[0].Subject.CommonName
 	ask, want := "\r\n\r\n", "\r\n"
-	if port == "8443" {
+	if over == "WSS" {
 		ask, want = "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1"
 	}
 	if _, err := io.WriteString(c, ask); err != nil {
@@ -74,16 +83,16 @@ func TestTLSServerName(t *testing.T) {
 	first, _ := certs.issue("first", "sip.example.com")
 	second, _ := certs.issue("second", "sip.example.net", "phone.example.net")
 	wild, _ := certs.issue("wild", "*.example.org")
-	secure(t, "sip:"+pbxIP, func(c *door.Config) { c.TLS.Certificates = []door.Certificate{first, second, wild} })
-	for _, port := range []string{"5061", "8443"} {
+	d := secure(t, "sip:"+pbxIP, func(c *door.Config) { c.TLS.Certificates = []door.Certificate{first, second, wild} })
+	for _, over := range []string{"TLS", "WSS"} {
 		for _, c := range []struct{ name, want string }{
 			{"sip.example.com", "first"}, {"sip.example.net", "second"}, {"phone.example.net", "second"}, {"pbx.example.org", "wild"},
 			{"elsewhere.example", "first"}, {"", "first"},
 		} {
 			// The name that nobody has a certificate for is not the client's check here.
-			got, err := handshake(t, port, &tls.Config{ServerName: c.name, InsecureSkipVerify: true}) //nolint:gosec // the test reads what is shown
+			got, err := d.handshake(t, over, &tls.Config{ServerName: c.name, InsecureSkipVerify: true}) //nolint:gosec // the test reads what is shown
 			if err != nil || got != c.want {
-				t.Errorf("port %s: who asks for %q is shown %q, %v; want %q", port, c.name, got, err, c.want)
+				t.Errorf("over %s who asks for %q is shown %q, %v; want %q", over, c.name, got, err, c.want)
 			}
 		}
 	}
@@ -106,7 +115,7 @@ func TestTLSClientCertificates(t *testing.T) {
 		{"require", false, true, false},
 	} {
 		t.Run(c.mode, func(t *testing.T) {
-			secure(t, "sip:"+pbxIP, func(cfg *door.Config) {
+			d := secure(t, "sip:"+pbxIP, func(cfg *door.Config) {
 				cfg.TLS.Certificates, cfg.TLS.ClientCertificates = []door.Certificate{own}, c.mode
 				if c.mode != "none" {
 					cfg.TLS.ClientCA = certs.path("ca.pem")
@@ -120,10 +129,10 @@ func TestTLSClientCertificates(t *testing.T) {
 				for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 					client := &tls.Config{RootCAs: certs.pool, ServerName: "sip.example.com", MinVersion: version, MaxVersion: version,
 						GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return shown.cert, nil }}
-					if _, err := handshake(t, "5061", client); (err == nil) != shown.want {
+					if _, err := d.handshake(t, "TLS", client); (err == nil) != shown.want {
 						t.Errorf("%s: who shows %s is taken: %v (%v), want %v", tls.VersionName(version), shown.name, err == nil, err, shown.want)
 					}
-					if _, err := handshake(t, "8443", client); err != nil {
+					if _, err := d.handshake(t, "WSS", client); err != nil {
 						t.Errorf("%s over wss: who shows %s is not taken: %v", tls.VersionName(version), shown.name, err)
 					}
 				}
@@ -164,10 +173,10 @@ func TestTLSToPBX(t *testing.T) {
 					seen <- s.PeerCertificates[0].Subject.CommonName
 					return nil
 				}})
-			secure(t, fmt.Sprintf("sip:%s;transport=tls", at), func(cfg *door.Config) {
+			d := secure(t, fmt.Sprintf("sip:%s;transport=tls", at), func(cfg *door.Config) {
 				cfg.TLS = door.TLS{Certificates: []door.Certificate{server}, ClientCertificates: "none", CA: certs.path("ca.pem"), Own: c.own, Names: c.names}
 			})
-			caller := caller(t, "UDP", secureIP+":5060", nil)
+			caller := caller(t, "UDP", d.plain, nil)
 			if c.taken {
 				call(t, caller, p, "tlspbx", false)
 				if got := <-seen; got != "own" {
@@ -201,13 +210,13 @@ func TestTLSReload(t *testing.T) {
 	d := secure(t, fmt.Sprintf("sip:%s;transport=tls", at), func(cfg *door.Config) { cfg.TLS = files })
 	// A client with a session to resume must be shown the new certificate too.
 	client := &tls.Config{RootCAs: certs.pool, ServerName: "sip.example.com", ClientSessionCache: tls.NewLRUClientSessionCache(4)}
-	c := caller(t, "TLS", secureIP+":5061", client)
+	c := caller(t, "TLS", d.tls, client)
 	invite, ok := answered(c, p, "reload")
 	shows := func(when, want string) {
 		t.Helper()
-		for _, port := range []string{"5061", "8443"} {
-			if got, err := handshake(t, port, client); err != nil || got != want {
-				t.Errorf("%s port %s shows %q, %v; want %q", when, port, got, err, want)
+		for _, over := range []string{"TLS", "WSS"} {
+			if got, err := d.handshake(t, over, client); err != nil || got != want {
+				t.Errorf("%s %s shows %q, %v; want %q", when, over, got, err, want)
 			}
 		}
 	}
@@ -230,7 +239,7 @@ func TestTLSReload(t *testing.T) {
 		t.Errorf("%d calls stand after the reload", n)
 	}
 	hangUp(c, p, "reload", invite, ok, true)
-	c = caller(t, "TLS", secureIP+":5061", client)
+	c = caller(t, "TLS", d.tls, client)
 	call(t, c, p, "reloaded", false)
 }
 
@@ -260,11 +269,11 @@ func TestLargeInvite(t *testing.T) {
 			}
 			certs := makeCA(t)
 			own, _ := certs.issue("door", "sip.example.com")
-			secure(t, "sip:"+at.String(), func(cfg *door.Config) { cfg.TLS.Certificates = []door.Certificate{own} })
-			c := caller(t, "UDP", secureIP+":5060", nil)
+			d := secure(t, "sip:"+at.String(), func(cfg *door.Config) { cfg.TLS.Certificates = []door.Certificate{own} })
+			c := caller(t, "UDP", d.plain, nil)
 			invite, ok := answered(c, p, "large", identity)
 			over := map[bool]string{true: "TCP", false: "UDP"}[takes]
-			if via := invite.header.Get("Via"); !strings.HasPrefix(via, "SIP/2.0/"+over+" "+secureIP+":5060;") {
+			if via := invite.header.Get("Via"); !strings.HasPrefix(via, "SIP/2.0/"+over+" "+d.plain+";") {
 				t.Errorf("the Via of the large INVITE is %q", via)
 			}
 			if got := invite.header.Get("Identity"); len(got) < 1400 {

@@ -24,8 +24,9 @@ type bedding struct {
 // everything opens a door with every listener, in front of a PBX's URI.
 func everything(t *testing.T, uri func(*bedding) string, change func(*door.Config)) *bedding {
 	t.Helper()
-	b := &bedding{certs: makeCA(t), at: map[string]string{"UDP": doorIP + ":5060", "TCP": doorIP + ":5060", "TLS": doorIP + ":5061", "WS": doorIP + ":8080", "WSS": doorIP + ":8443",
-		"UDP6": "[::1]:5088", "TCP6": "[::1]:5088", "TLS6": "[::1]:5089"}}
+	plain, plain6 := listen(t, doorIP), listen(t, "::1")
+	b := &bedding{certs: makeCA(t), at: map[string]string{"UDP": plain, "TCP": plain, "TLS": listen(t, doorIP), "WS": listen(t, doorIP), "WSS": listen(t, doorIP),
+		"UDP6": plain6, "TCP6": plain6, "TLS6": listen(t, "::1")}}
 	own, _ := b.certs.issue("door", "sip.example.com", doorIP, "::1")
 	_, theirs := b.certs.issue("pbx", "pbx.example.com", pbxIP)
 	b.client = &tls.Config{RootCAs: b.certs.pool, ServerName: "sip.example.com"}

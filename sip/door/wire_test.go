@@ -45,6 +45,27 @@ const (
 	pbxIP    = "127.0.88.10"
 )
 
+// listen is a place on loopback that nobody has, over UDP nor over TCP: the
+// kernel chose its port.
+func listen(t *testing.T, ip string) string {
+	t.Helper()
+	for range 100 {
+		ln, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := ln.Addr().String()
+		pc, err := net.ListenPacket("udp", at)
+		ln.Close()
+		if err == nil {
+			pc.Close()
+			return at
+		}
+	}
+	t.Fatalf("no port of %s is free over UDP and TCP", ip)
+	return ""
+}
+
 // files are certificates on disk, made by one authority.
 type files struct {
 	t    *testing.T
@@ -229,6 +250,7 @@ type element struct {
 	name      string
 	transport string // as in a Via
 	sentBy    string
+	port      int // that a caller connects from
 	in        chan msg
 
 	mu    sync.Mutex
@@ -388,35 +410,47 @@ func pbx(t *testing.T, transport, ip string, cfg *tls.Config) (*element, netip.A
 // caller connects to a listener of the door.
 func caller(t *testing.T, transport, listener string, cfg *tls.Config) *element {
 	t.Helper()
+	return callerFrom(t, transport, listener, cfg, 0)
+}
+
+// callerFrom does so from this port, 0: any.
+func callerFrom(t *testing.T, transport, listener string, cfg *tls.Config, port int) *element {
+	t.Helper()
 	ip := callerIP
 	if strings.HasPrefix(listener, "[") {
 		ip = "::1"
 	}
-	switch transport {
-	case "UDP":
-		pc, err := net.ListenPacket("udp", net.JoinHostPort(ip, "0"))
+	if transport == "UDP" {
+		pc, err := net.ListenPacket("udp", net.JoinHostPort(ip, strconv.Itoa(port)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return newElement(t, "caller", transport, pc.LocalAddr().String()).packets(pc, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(listener)))
-	case "WS", "WSS":
-		hc := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg}}
-		t.Cleanup(hc.CloseIdleConnections)
-		c, _, err := websocket.Dial(t.Context(), strings.ToLower(transport)+"://"+listener+"/sip", &websocket.DialOptions{Subprotocols: []string{"sip"}, HTTPClient: hc})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return newElement(t, "caller", transport, "df7jal23ls0d.invalid").webSocket(c)
 	}
-	nd := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	nd := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip), Port: port}}
 	c, err := nd.Dial("tcp", listener)
-	if err == nil && transport == "TLS" {
-		c = tls.Client(c, cfg)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newElement(t, "caller", transport, c.LocalAddr().String()).stream(c)
+	_ = c.(*net.TCPConn).SetLinger(0) // so that its port is free as soon as it has left
+	at := c.LocalAddr().(*net.TCPAddr)
+	if transport == "TLS" {
+		c = tls.Client(c, cfg)
+	}
+	var e *element
+	if transport == "WS" || transport == "WSS" {
+		hc := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}}
+		t.Cleanup(hc.CloseIdleConnections)
+		ws, _, err := websocket.Dial(t.Context(), strings.ToLower(transport)+"://"+listener+"/sip", &websocket.DialOptions{Subprotocols: []string{"sip"}, HTTPClient: hc})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e = newElement(t, "caller", transport, "df7jal23ls0d.invalid").webSocket(ws)
+	} else {
+		e = newElement(t, "caller", transport, at.String()).stream(c)
+	}
+	e.port = at.Port
+	return e
 }
 
 const offer = "v=0\r\no=- 1 1 IN IP4 127.0.88.2\r\ns=-\r\nc=IN IP4 127.0.88.2\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"

@@ -39,6 +39,16 @@ type Flow struct {
 	socket    *socket // of UDP
 }
 
+// Connection tells the connection of a flow from every other, also from a later
+// one of the same address and port: behind a reverse proxy on this machine that
+// may be somebody else's. 0: there is none.
+func (f Flow) Connection() uint64 {
+	if f.conn == nil {
+		return 0
+	}
+	return f.conn.id
+}
+
 // Received is one message as it came.
 type Received struct {
 	Flow Flow
@@ -55,6 +65,8 @@ type Target struct {
 	// Local is the listener to send from, for UDP; the zero value is any of the
 	// address family.
 	Local netip.AddrPort
+	// Connection is the one it must go by, see Flow.Connection; 0: any to Addr.
+	Connection uint64
 	// Name is what the certificate of a TLS peer must be for; empty leaves it to
 	// ClientTLS, or takes the address.
 	Name string

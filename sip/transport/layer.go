@@ -102,7 +102,8 @@ func (l *Layer) received(r Received) {
 }
 
 // Reply sends on a flow that a message came by, or if that connection is gone,
-// to the address behind it if a newer connection is there.
+// to the address behind it if a newer connection is there. Not over WebSocket: who
+// came by a port before is not who comes by it now.
 func (l *Layer) Reply(f Flow, data []byte) error {
 	if f.socket != nil {
 		return l.sendUDP(f.socket, f.Remote, data)
@@ -110,7 +111,7 @@ func (l *Layer) Reply(f Flow, data []byte) error {
 	if f.conn != nil && !f.conn.isClosed() {
 		return f.conn.send(data)
 	}
-	if s := l.stream(f.Transport, f.Remote); s != nil {
+	if s := l.stream(f.Transport, f.Remote); s != nil && !IsWebSocket(f.Transport) {
 		return s.send(data)
 	}
 	return fmt.Errorf("%w to %s over %s", ErrNoRoute, f.Remote, f.Transport)
@@ -143,7 +144,7 @@ func (l *Layer) Ready(t Target) (Flow, bool) {
 		}
 		return Flow{Transport: UDP, Local: s.local, Remote: t.Addr, socket: s}, true
 	}
-	if s := l.stream(t.Transport, t.Addr); s != nil {
+	if s := l.stream(t.Transport, t.Addr); s != nil && (t.Connection == 0 || t.Connection == s.id) {
 		return s.flow(), true
 	}
 	return Flow{}, false
@@ -158,6 +159,9 @@ func (l *Layer) Connect(ctx context.Context, t Target) (Flow, error) {
 	if t.Transport == UDP {
 		return Flow{}, fmt.Errorf("%w: UDP to %s", ErrNoSocket, t.Addr)
 	}
+	if t.Connection != 0 {
+		return Flow{}, fmt.Errorf("%w to %s over %s any more", ErrNoRoute, t.Addr, t.Transport)
+	}
 	s, err := l.dial(ctx, t)
 	if err != nil {
 		return Flow{}, err
@@ -165,9 +169,11 @@ func (l *Layer) Connect(ctx context.Context, t Target) (Flow, error) {
 	return s.flow(), nil
 }
 
-// Connected says whether a connection to a peer is open.
-func (l *Layer) Connected(transport string, remote netip.AddrPort) bool {
-	return l.stream(transport, remote) != nil
+// Connected says whether a connection to a peer is open: this one, see
+// Flow.Connection, or with 0 any.
+func (l *Layer) Connected(transport string, remote netip.AddrPort, connection uint64) bool {
+	s := l.stream(transport, remote)
+	return s != nil && (connection == 0 || connection == s.id)
 }
 
 func (l *Layer) stream(transport string, remote netip.AddrPort) *stream {

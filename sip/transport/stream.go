@@ -21,6 +21,7 @@ import (
 // goroutine, which end with it.
 type stream struct {
 	layer     *Layer
+	id        uint64 // of no other connection, ever: not 0
 	transport string
 	local     netip.AddrPort
 	remote    netip.AddrPort
@@ -98,7 +99,7 @@ func (l *Layer) accepted(transport string, c net.Conn, cfg *tls.Config) {
 
 // add enters a connection in the books and starts its writer.
 func (l *Layer) add(transport string, local, remote netip.AddrPort, c messageConn) (*stream, error) {
-	s := &stream{layer: l, transport: transport, local: local, remote: remote, conn: c,
+	s := &stream{layer: l, id: max(rand.Uint64(), 1), transport: transport, local: local, remote: remote, conn: c,
 		out: make(chan []byte, l.limits.Queue), done: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
