@@ -17,6 +17,7 @@ import (
 	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/media/webrtc"
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/campaign"
 	"github.com/portero/portero/policy/store"
@@ -59,11 +60,18 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
-	media, err := relay.New(cfg.Relay, log)
+	media, err := relay.New(cfg.Media.Relay, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, media.Close()) }()
+	var browsers *webrtc.Mux // nil: they are not served
+	if cfg.Media.WebRTC.Enabled() {
+		if browsers, err = webrtc.New(cfg.Media.WebRTC, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, browsers.Close()) }()
+	}
 	prompts, err := prompt.New(cfg.Prompts)
 	if err != nil {
 		return err
@@ -86,7 +94,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if recorder != nil {
 		metrics.WatchRecordings(recorder.Counts)
 	}
-	deps := door.Deps{Log: log, Analysts: cores, Bench: bench, Relay: media, Prompts: prompts, Surge: surge.New(cfg.Surge),
+	deps := door.Deps{Log: log, Analysts: cores, Bench: bench, Relay: media, WebRTC: browsers, Prompts: prompts, Surge: surge.New(cfg.Surge),
 		Records: records.Put, Metrics: metrics, Verifier: identities, Recorder: recorder,
 		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {

@@ -23,7 +23,7 @@ func newMux(t testing.TB, listen ...string) *Mux {
 	if len(listen) == 0 {
 		listen = []string{"127.0.83.1:0"}
 	}
-	m, err := open(listen, zap.NewNop())
+	m, err := New(Config{Listen: listen}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,19 +30,8 @@ type Mux struct {
 }
 
 // New binds the sockets. The certificate that browsers learn of is made anew each
-// time (RFC 8827 section 6.5: none must be usable for tracking).
+// time (RFC 8827 section 6.5: none must be usable for tracking). Port 0 is any.
 func New(c Config, log *zap.Logger) (*Mux, error) {
-	var faults []error
-	c.Check(func(path, format string, args ...any) {
-		faults = append(faults, fmt.Errorf("media.webrtc: %s %s", path, fmt.Sprintf(format, args...)))
-	})
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-	return open(c.Listen, log)
-}
-
-func open(listeners []string, log *zap.Logger) (*Mux, error) {
 	m := &Mux{log: log, peers: map[string]*Peer{}}
 	var err error
 	if m.certificate, err = selfsign.GenerateSelfSigned(); err != nil {
@@ -51,7 +40,7 @@ func open(listeners []string, log *zap.Logger) (*Mux, error) {
 	if m.fingerprint, err = fingerprintOf("sha-256", m.certificate.Certificate[0]); err != nil {
 		return nil, err
 	}
-	for _, s := range listeners {
+	for _, s := range c.Listen {
 		l, err := parseListen(s)
 		if err != nil {
 			_ = m.Close()

@@ -294,13 +294,18 @@ func (c *call) arrive() {
 	c.rec.From, c.rec.To = c.caller.remote.uri.User, dialled(req)
 	c.rec.Direction, c.rec.Trunk, c.rec.Source, c.rec.Transport = store.Inbound, c.trunk.Name, c.source.String(), c.caller.transport
 	c.rec.InviteAt = store.At(c.in.at)
+	if err := c.caller.welcome(bodyOf(req)); err != nil {
+		c.log.Error("a browser cannot be served", zap.Error(err))
+		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
+		return
+	}
 	offer, err := c.caller.read(bodyOf(req))
 	if err != nil {
 		c.log.Info("the offer cannot be read", zap.Error(err))
 		c.refuse(488, "Not Acceptable Here: "+err.Error())
 		return
 	}
-	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{}); err != nil {
+	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Carrier: c.caller.web.carrier()}); err != nil {
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return
@@ -402,6 +407,9 @@ func (c *call) release() {
 	c.branches, c.turned, c.heard = nil, nil, nil
 	if c.session != nil {
 		c.session.Close()
+	}
+	for _, l := range c.legs() {
+		l.web.close()
 	}
 	if c.arrived {
 		c.d.deps.Surge.Left()

@@ -16,6 +16,7 @@ import (
 	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/media/webrtc"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/store"
@@ -35,6 +36,7 @@ type Deps struct {
 	Log     *zap.Logger
 	Bench   *judge.Bench    // the judge; replaced by Reload
 	Relay   *relay.Relay    // RTP
+	WebRTC  *webrtc.Mux     // RTP with browsers; nil: they are not served
 	Prompts *prompt.Library // what Portero says
 	Surge   *surge.Meter    // arrivals
 	Queue   *callback.Queue // promises; nil: callbacks are off

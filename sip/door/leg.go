@@ -2,6 +2,7 @@ package door
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,7 @@ type leg struct {
 	theirs  *sdp.Description
 	ours    *sdp.Description
 	far     *relay.Far // the media ports toward a far leg
+	web     *browser   // the peer speaks WebRTC; nil: it does not
 	counted bool       // counts as a busy agent
 
 	answered time.Time
@@ -280,7 +282,11 @@ func (l *leg) described(d *sdp.Description, at netip.Addr) []byte {
 			break
 		}
 	}
-	rest := string(d.Bytes())
+	wire := d
+	if l.web != nil {
+		wire = l.web.dress(d)
+	}
+	rest := string(wire.Bytes())
 	if rest != l.sent {
 		if l.sent != "" {
 			l.version++
@@ -293,10 +299,12 @@ func (l *leg) described(d *sdp.Description, at netip.Addr) []byte {
 	}
 	o := sdp.Line{Type: 'o', Value: user + " " + strconv.FormatUint(l.session, 10) + " " + strconv.FormatUint(l.version, 10) +
 		" IN " + family + " " + at.String()}
-	pos := min(1, len(d.Lines)) // after v=
-	d.Lines = append(d.Lines[:pos], append([]sdp.Line{o}, d.Lines[pos:]...)...)
+	if wire != d {
+		wire.Lines = slices.Insert(wire.Lines, min(1, len(wire.Lines)), o)
+	}
+	d.Lines = slices.Insert(d.Lines, min(1, len(d.Lines)), o) // after v=
 	l.ours = d
-	return d.Bytes()
+	return wire.Bytes()
 }
 
 // gone marks the leg's end.

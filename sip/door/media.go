@@ -66,6 +66,10 @@ func (c *call) silence() {
 		return
 	}
 	now := time.Now()
+	if _, err := c.lostBrowser(now); err != nil {
+		c.end("portero", "media timeout: "+err.Error())
+		return
+	}
 	if c.session.TimedOut(now) && !c.held() && c.farSilent(now) {
 		c.log.Warn("neither side sends media any more", zap.Duration("since", c.session.Idle(now)))
 		c.end("portero", "media timeout")

@@ -25,7 +25,11 @@ func (l *leg) read(b body) (*sdp.Description, error) {
 	if raw == nil {
 		return nil, nil
 	}
-	return sdp.Parse(raw)
+	d, err := sdp.Parse(raw)
+	if err == nil && l.web != nil {
+		return l.web.plain(d)
+	}
+	return d, err
 }
 
 // anchored is the media section that goes through the relay, which carries one

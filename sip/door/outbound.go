@@ -149,7 +149,20 @@ func (c *call) arriveOut() {
 		c.refuse(488, "Not Acceptable Here: "+err.Error())
 		return
 	}
-	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Outbound: true}); err != nil {
+	var web *browser
+	if c.reachesBrowser() {
+		if offer != nil && len(speakable(anchored(offer)).Formats) == 0 {
+			c.refuse(488, "Not Acceptable Here: "+errNoG711.Error())
+			return
+		}
+		if web, err = c.newBrowser(); err != nil {
+			c.log.Error("a browser cannot be called", zap.Error(err))
+			c.refuse(503, "Service Unavailable", retryAfter())
+			return
+		}
+	}
+	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Outbound: true, FarCarrier: web.carrier()}); err != nil {
+		web.close()
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return
@@ -157,6 +170,7 @@ func (c *call) arriveOut() {
 	c.log.Info("outbound call", zap.String("from", c.rec.From), zap.String("to", c.rec.To), zap.String("trunk", c.out.name))
 	c.caller.settleMedia(offer)
 	l := c.newFar(c.out.name, c.out.target)
+	l.web = web
 	l.auth = c.trunk.Credentials.client()
 	if c.out.contact {
 		l.target, l.pinned = *req.Recipient.Clone(), true

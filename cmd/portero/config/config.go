@@ -21,6 +21,7 @@ import (
 	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/media/voice"
+	"github.com/portero/portero/media/webrtc"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/campaign"
@@ -38,8 +39,8 @@ type Config struct {
 	Mode policy.Mode `yaml:"mode"`
 	// Door is the signalling side: listeners, trunks, destinations, limits.
 	Door door.Config `yaml:"sip"`
-	// Relay is the media side: addresses and ports of RTP.
-	Relay relay.Config `yaml:"media"`
+	// Media is the media side: addresses and ports of RTP, and browsers.
+	Media Media `yaml:"media"`
 	// Prompts is what Portero says.
 	Prompts prompt.Config `yaml:"prompts"`
 	// Recording is where recorded calls go, and for how long.
@@ -64,12 +65,19 @@ type Config struct {
 	Log Log `yaml:"log"`
 }
 
+// Media is the media section.
+type Media struct {
+	Relay relay.Config `yaml:",inline"`
+	// WebRTC is where the media of browsers is taken.
+	WebRTC webrtc.Config `yaml:"webrtc"`
+}
+
 // Defaults are the values of all keys that a file does not have.
 func Defaults() Config {
 	return Config{
 		Mode:      policy.Observe,
 		Door:      door.Defaults(),
-		Relay:     relay.Defaults(),
+		Media:     Media{Relay: relay.Defaults()},
 		Prompts:   prompt.Defaults(),
 		Recording: record.Defaults(),
 		Rules:     rules.Defaults(),
@@ -90,7 +98,8 @@ func (c *Config) check(r *reader) {
 		top("mode", "%q is not a mode; allowed: observe, enforce", c.Mode)
 	}
 	c.Door.Check(r.checkFault("sip"))
-	c.Relay.Check(r.checkFault("media"))
+	c.Media.Relay.Check(r.checkFault("media"))
+	c.Media.WebRTC.Check(r.checkFault("media.webrtc"))
 	c.Prompts.Check(r.checkFault("prompts"))
 	c.Recording.Check(r.checkFault("recording"))
 	c.checkRecorded(top)

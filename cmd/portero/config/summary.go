@@ -18,6 +18,9 @@ func (c *Config) Summary() string {
 	}
 	fmt.Fprintf(&b, "mode          %s: %s\n", c.Mode, acts)
 	fmt.Fprintf(&b, "listen        %s\n", strings.Join(c.Door.Listen, ", "))
+	if c.Media.WebRTC.Enabled() {
+		fmt.Fprintf(&b, "browsers      %s\n", strings.Join(c.Media.WebRTC.Listen, ", "))
+	}
 	for _, t := range c.Door.Trunks {
 		fmt.Fprintf(&b, "trunk         %s: %s\n", t.Name, strings.Join(t.Addresses, ", "))
 	}

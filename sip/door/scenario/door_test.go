@@ -25,6 +25,7 @@ import (
 	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/media/webrtc"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/rules"
@@ -103,6 +104,8 @@ type settings struct {
 	// Broken breaks a part of the door: prompts (there is no library, and
 	// whoever plays one panics) or store (promises cannot be written).
 	Broken string `yaml:"broken"`
+	// WebRTC is where browsers are served: sockets, port 0 for any.
+	WebRTC webrtc.Config `yaml:"webrtc"`
 	// Names are what DNS says of names in target URIs: addresses with ports.
 	Names map[string][]string `yaml:"names"`
 }
@@ -124,17 +127,18 @@ func defaults() settings {
 // testDoor is a door with its surroundings.
 type testDoor struct {
 	*door.Door
-	net    *scenario.Network
-	names  *names
-	stop   context.CancelFunc
-	served chan error
-	relay  *relay.Relay
-	store  *store.Store // of promises, if there are callbacks
-	dialed chan callback.Result
-	voice  *prompt.Library
-	phones map[string]net.PacketConn // by address
-	tapes  *record.Recorder          // nil: none
-	signer *signer                   // of callers' numbers, if they are verified
+	net      *scenario.Network
+	names    *names
+	stop     context.CancelFunc
+	served   chan error
+	relay    *relay.Relay
+	browsers *webrtc.Mux
+	store    *store.Store // of promises, if there are callbacks
+	dialed   chan callback.Result
+	voice    *prompt.Library
+	phones   map[string]net.PacketConn // by address
+	tapes    *record.Recorder          // nil: none
+	signer   *signer                   // of callers' numbers, if they are verified
 
 	talking sync.WaitGroup
 	quiet   chan struct{} // closed when nobody talks any more
@@ -197,6 +201,12 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
 		},
+	}
+	if s.WebRTC.Enabled() {
+		if d.browsers, err = webrtc.New(s.WebRTC, log); err != nil {
+			t.Fatal(err)
+		}
+		deps.WebRTC = d.browsers
 	}
 	for _, f := range change {
 		f(&deps)
@@ -266,6 +276,14 @@ func (d *testDoor) close(t *testing.T) {
 	}
 	if err := d.relay.Close(); err != nil {
 		t.Error(err)
+	}
+	if d.browsers != nil {
+		if n := d.browsers.Browsers(); n != 0 {
+			t.Errorf("%d browsers are left", n)
+		}
+		if err := d.browsers.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 	if err := d.tapes.Close(); err != nil {
 		t.Error(err)
