@@ -259,7 +259,7 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 	l.remote = l.remoteOf(partyOf(from.DisplayName, from.Address, from.Params))
 	l.remoteTag, _ = from.Params.Get("tag")
 	l.local = partyOf(to.DisplayName, to.Address, to.Params)
-	l.target = req.Recipient
+	l.target = *from.Address.Clone() // of a caller of RFC 2543, who is then reached where it came from
 	l.retarget(req.Contact())
 	l.allows = allowed(req)
 	for _, h := range req.GetHeaders("Record-Route") {

@@ -337,13 +337,20 @@ func (d *Door) admissible(req *sipmsg.Request) (code int, reason string, headers
 	if bad, least := d.cfg.SessionTimers.tooShort(req); bad {
 		return 422, "Session Interval Too Small", []sipmsg.Header{least}
 	}
-	if req.Contact() == nil {
+	if req.Contact() == nil && (req.GetHeader("Contact") != nil || !isRFC2543(req)) {
 		return 400, "Bad Request: an INVITE needs a readable Contact", nil
 	}
 	if h := req.GetHeader("Content-Encoding"); h != nil && !strings.EqualFold(h.Value(), "identity") {
 		return 415, "Unsupported Media Type", []sipmsg.Header{sipmsg.NewHeader("Accept-Encoding", "identity")}
 	}
 	return 0, "", nil
+}
+
+// isRFC2543 says whether a request is of RFC 2543, whose branches had no cookie
+// and whose INVITEs needed no Contact (RFC 4475 section 3.4.1).
+func isRFC2543(req *sipmsg.Request) bool {
+	branch, _ := req.Via().Params.Get("branch")
+	return !strings.HasPrefix(branch, sipmsg.RFC3261BranchMagicCookie)
 }
 
 // admit enters a call into the door's books, or says why there is no room: a

@@ -140,10 +140,18 @@ func (p party) to(tag string) *sipmsg.ToHeader {
 // request makes a request in the leg's dialog (RFC 3261 section 12.2.1.1). ACK
 // and CANCEL take the CSeq of their INVITE, set by the caller.
 func (l *leg) request(method sipmsg.RequestMethod) *sipmsg.Request {
-	req := sipmsg.NewRequest(method, *l.target.Clone())
+	recipient, routes := l.target.Clone(), l.routes
+	if len(routes) > 0 {
+		if _, loose := routes[0].UriParams.Get("lr"); !loose { // a router of RFC 2543 looks at the Request-URI
+			recipient, routes = routes[0].Clone(), append(slices.Clone(routes[1:]), l.target)
+			recipient.Headers = nil
+			recipient.UriParams.Remove("method")
+		}
+	}
+	req := sipmsg.NewRequest(method, *recipient)
 	over, hostport := l.nextHop()
 	req.AppendHeader(l.hopTo(over, hostport).via(over))
-	for _, r := range l.routes {
+	for _, r := range routes {
 		req.AppendHeader(&sipmsg.RouteHeader{Address: *r.Clone()})
 	}
 	mf := sipmsg.MaxForwardsHeader(70)

@@ -17,7 +17,8 @@ func lint(m *message) error {
 			return fmt.Errorf("%d %s headers (section 8.1.1)", n, name)
 		}
 	}
-	if via := m.all("Via")[0]; !strings.HasPrefix(parameter(via, "branch"), "z9hG4bK") {
+	// In a response it is the agent's own, who may be of RFC 2543.
+	if via := m.all("Via")[0]; m.code() == 0 && !strings.HasPrefix(parameter(via, "branch"), "z9hG4bK") {
 		return fmt.Errorf("the branch of Via %q does not begin with z9hG4bK (section 8.1.1.7)", via)
 	}
 	if parameter(m.get("From"), "tag") == "" {
