@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/portero/portero/media/codec"
 )
@@ -12,6 +13,8 @@ import (
 type Far struct {
 	endpoint *endpoint
 	s        *Session
+
+	fromCaller, toCaller atomic.Pointer[Conversion] // nil: packets pass untouched
 }
 
 // ErrGone says that a far side was already dropped or replaced.

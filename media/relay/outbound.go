@@ -74,8 +74,11 @@ func (o *outbound) forward(f *Far, b []byte, p *codec.RTP, rtp bool, now int64) 
 	if f != o.active {
 		return
 	}
-	if rtp && o.tap != nil {
-		o.tap.put(b, now)
+	if rtp {
+		f.toCaller.Load().apply(b, p)
+		if o.tap != nil {
+			o.tap.put(b, now)
+		}
 	}
 	if o.speaker != nil {
 		o.paused.Add(1)

@@ -98,7 +98,7 @@ func (s *Session) side(side Side) *endpoint {
 }
 
 // fromCaller takes an admitted packet of the caller.
-func (s *Session) fromCaller(b []byte, _ codec.RTP, rtp bool, now int64) {
+func (s *Session) fromCaller(b []byte, p codec.RTP, rtp bool, now int64) {
 	if rtp {
 		s.tap.put(b, now)
 		if c := s.copies.Load(); c != nil {
@@ -111,6 +111,9 @@ func (s *Session) fromCaller(b []byte, _ codec.RTP, rtp bool, now int64) {
 	}
 	if !rtp && isRTCP(b) { // on one port with RTP (RFC 5761)
 		s.out.untranslate(f, b)
+	}
+	if rtp {
+		f.fromCaller.Load().apply(b, &p)
 	}
 	f.endpoint.send(b)
 }

@@ -17,10 +17,10 @@ import (
 // dial sends the call to a destination. The leg it returns is the call's next
 // one, or its first; what its INVITE comes to is handled below.
 func (c *call) dial(dest string) (*leg, error) {
-	if _, spoken := c.talking(); !c.answeredAt.IsZero() && !spoken {
-		// Whoever is called now may agree to something else than the caller
-		// already speaks, and neither would hear the other.
-		return nil, errors.New("the caller talks in a codec that a call cannot be moved with")
+	if !c.answeredAt.IsZero() && !c.movable() {
+		// Whoever is called now agrees with the door, which must know what the
+		// caller speaks.
+		return nil, errors.New("what the caller talks in is nothing that a call can be moved with")
 	}
 	return c.try(&search{dest: dest})
 }
@@ -53,8 +53,7 @@ func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 	b := bodyOf(from)
 	switch {
 	case !c.answeredAt.IsZero():
-		v, _ := c.talking()
-		setBody(req, sdpType, l.ownOffer(v, false))
+		setBody(req, sdpType, l.moveOffer())
 	case l.lateOffer:
 		setBody(req, b.contentType, b.data)
 	default:
@@ -159,7 +158,7 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 			return
 		}
 		c.onAnswered(l, b, o, res)
-	case !l.unwanted && l.longer(o.req, res):
+	case !l.unwanted && (l.longer(o.req, res) || l.otherLaw(o.req, res)):
 		l.inviteAgain(o)
 	default:
 		l.out = nil
@@ -281,11 +280,7 @@ func (c *call) onAnswered(l *leg, b *early, o *outgoing, res *sipmsg.Response) {
 		err = errors.New("it has no session description")
 	}
 	if err == nil && !late && !c.answeredAt.IsZero() {
-		if v, ok := c.talking(); ok {
-			if a, ok := common(answer); !ok || a.audio.PT != v.audio.PT {
-				err = errors.New("it does not speak the caller's codec")
-			}
-		}
+		err = c.understands(answer)
 	}
 	if err != nil {
 		l.log.Warn("a destination's answer cannot be used", zap.String("destination", l.dest), zap.Error(err))
@@ -306,6 +301,7 @@ func (c *call) onAnswered(l *leg, b *early, o *outgoing, res *sipmsg.Response) {
 	c.hushRing()
 	if !c.answeredAt.IsZero() { // the door answered the caller before, or moves the call
 		l.acknowledgeOwn(o, late, answer)
+		c.convert()
 		c.farAnswered(l)
 		c.joined()
 		c.unhold()

@@ -388,6 +388,7 @@ func (c *call) callersCodecs() (codecs map[uint8]sdp.Codec, secure bool) {
 
 // agreed tells the judge, and the recording, what the caller now speaks.
 func (c *call) agreed() {
+	c.convert()
 	codecs, secure := c.callersCodecs()
 	if t := c.taping; t != nil && t.rec != nil {
 		tellCodecs(t.rec, codecs)

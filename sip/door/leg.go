@@ -92,6 +92,10 @@ type leg struct {
 	web     *browser   // the peer speaks WebRTC; nil: it does not
 	counted bool       // counts as a busy agent
 
+	added     []sdp.Codec // what the door added to the last offer that this leg's peer got (convert.go)
+	agreement agreement   // what a far leg's conversion follows from
+	converted string      // that conversion; empty when packets pass untouched
+
 	answered time.Time
 	ended    time.Time
 	code     int

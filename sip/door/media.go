@@ -40,6 +40,7 @@ func (c *call) farPorts() (*relay.Far, error) {
 
 // hear has the caller hear a far leg.
 func (c *call) hear(l *leg) {
+	c.convert()
 	if c.session.Far() == l.far {
 		return
 	}

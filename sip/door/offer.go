@@ -82,6 +82,9 @@ func declined(o *sdp.Media) *sdp.Media {
 
 // rewriteAnswer is rewrite for the answer to this leg's peer's offer.
 func (l *leg) rewriteAnswer(answer, offer *sdp.Description) []byte {
+	if other := l.c.other(l); other != nil {
+		answer = understood(answer, offer, other.added)
+	}
 	return l.rewrite(answering(answer, offer))
 }
 

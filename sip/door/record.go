@@ -1,11 +1,14 @@
 package door
 
 import (
+	"slices"
+
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/refusal"
+	"github.com/portero/portero/sip/sdp"
 )
 
 // outcome notes what the caller's INVITE came to.
@@ -47,8 +50,10 @@ func (c *call) writeRecord() {
 		st := c.session.Stats()
 		c.rec.CallerMedia, c.rec.FarMedia = mediaOf(st.Caller), c.farMedia()
 		c.rec.AnalysisDropped = st.Dropped
-		if v, ok := c.talking(); ok {
-			c.rec.CallerMedia.Codec, c.rec.FarMedia.Codec = v.audio.Name, v.audio.Name
+		c.rec.CallerMedia.Codec = speechOf(c.agreedCodecs())
+		c.rec.FarMedia.Codec = c.rec.CallerMedia.Codec
+		if l := c.lastFar(); l != nil && l.converted != "" {
+			c.rec.FarMedia.Codec = speechOf(codecsOf(l.theirs))
 		}
 		c.d.deps.Metrics.FramesDropped(st.Dropped)
 	}
@@ -76,6 +81,29 @@ func (c *call) farMedia() store.Media {
 		sum = m
 	}
 	return sum
+}
+
+// lastFar is the far leg that the caller was last connected to.
+func (c *call) lastFar() *leg {
+	if c.far != nil {
+		return c.far
+	}
+	for _, l := range slices.Backward(c.old) {
+		if l.far != nil && !l.answered.IsZero() {
+			return l
+		}
+	}
+	return nil
+}
+
+// speechOf is the name of the first codec for speech.
+func speechOf(codecs []sdp.Codec) string {
+	for _, k := range codecs {
+		if isSpeech(k) {
+			return k.Name
+		}
+	}
+	return ""
 }
 
 func mediaOf(s relay.SideStats) store.Media {

@@ -112,7 +112,7 @@ func (l *leg) passReinvite(other *leg, in *incoming, offer *sdp.Description) {
 	other.askTimer(req)
 	b := bodyOf(in.req)
 	if offer != nil {
-		setBody(req, b.contentType, b.with(other.rewrite(offer)))
+		setBody(req, b.contentType, b.with(other.rewrite(other.wider(offer))))
 	} else {
 		setBody(req, b.contentType, b.data)
 	}

@@ -184,9 +184,8 @@ func (c *call) pickUp(old, l *leg, in *incoming) {
 		give()
 		return
 	}
-	toNew, v, ok := l.ownAnswer(offer)
-	w, ok2 := common(callers)
-	if !ok || !ok2 || v.audio.PT != w.audio.PT {
+	toNew, _, ok := l.ownAnswer(offer)
+	if _, ok2 := common(callers); !ok || !ok2 {
 		give()
 		return
 	}

@@ -49,7 +49,7 @@ func (l *leg) onUpdate(in *incoming) {
 	before := other.ours
 	other.askTimer(req)
 	if offer != nil {
-		setBody(req, b.contentType, b.with(other.rewrite(offer)))
+		setBody(req, b.contentType, b.with(other.rewrite(other.wider(offer))))
 	} else {
 		setBody(req, b.contentType, b.data)
 	}
