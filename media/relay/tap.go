@@ -75,6 +75,9 @@ func (t *Tap) Next(buf []byte) (packet []byte, at time.Time, ok bool) {
 	return packet, t.start.Add(time.Duration(ns)), true
 }
 
+// Empty says whether every packet was read.
+func (t *Tap) Empty() bool { return t.tail.Load() == t.head.Load() }
+
 // Ready receives after a packet came into an empty ring; read with Next until
 // there is none, then wait again. It is never closed.
 func (t *Tap) Ready() <-chan struct{} { return t.ready }

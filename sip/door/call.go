@@ -23,7 +23,8 @@ import (
 	"github.com/portero/portero/sip/transaction"
 )
 
-// call is one caller's visit. All fields below box belong to its goroutine.
+// call is one caller's visit. All fields below box belong to its events, which run
+// one after another.
 type call struct {
 	d       *Door
 	id      string // Portero's own
@@ -33,8 +34,8 @@ type call struct {
 	source  netip.AddrPort
 	attempt string
 	urgent  bool // an emergency call, taken beyond the door's limits
-	box     *mailbox
-	over    chan struct{} // closed when the goroutine has ended
+	box     mailbox
+	over    chan struct{} // closed when the last event has run
 	lateMu  sync.Mutex    // orders what late 2xx do after that
 
 	bench   *judge.Bench
@@ -97,33 +98,59 @@ func token(n int) string {
 }
 
 func (d *Door) newCall(callID string, logged ...zap.Field) *call {
-	c := &call{d: d, id: token(16), box: newMailbox(), over: make(chan struct{}), bench: d.bench.Load()}
+	c := &call{d: d, id: token(16), over: make(chan struct{}), bench: d.bench.Load()}
 	c.log = d.log.With(append(logged, zap.String("call_id", callID), zap.String("portero_id", c.id))...)
 	c.mode = c.bench.Mode
 	c.rec = store.Record{CallID: callID, ID: c.id, Mode: c.mode}
 	return c
 }
 
-// post hands an event to the call's goroutine; false: the call is over.
-func (c *call) post(f func()) bool { return c.box.post(f) }
-
-// after posts an event later.
-func (c *call) after(t time.Duration, f func()) *time.Timer {
-	return time.AfterFunc(t, func() { c.post(f) })
+// post has an event run after those before it; false: the call is over. Whoever
+// posts does not wait for it, and may hold locks.
+func (c *call) post(f func()) bool {
+	taken, mine := c.box.add(event{run: f})
+	if mine {
+		go c.work()
+	}
+	return taken
 }
 
-// run is the call's goroutine: events one after another until all legs are gone.
-func (c *call) run() {
-	c.d.deps.Metrics.CallStarted()
-	var events []event
-	for !c.finished() {
-		<-c.box.signal
-		events = c.box.take(events)
+// deliver is post by a goroutine that has nothing else to do and holds no lock: a
+// reader of the network with a message for the call, or a timer. If nobody is at
+// the call's events it runs them itself: a message so costs no change of
+// goroutines, and is answered before the next one is read.
+func (c *call) deliver(e event) {
+	taken, mine := c.box.add(e)
+	switch {
+	case mine:
+		c.work()
+	case !taken && e.late != nil:
+		e.late()
+	}
+}
+
+// after delivers an event later.
+func (c *call) after(t time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(t, func() { c.deliver(event{run: f}) })
+}
+
+// work runs the call's events, until there are none or the call has ended.
+func (c *call) work() {
+	for events := c.box.take(nil); len(events) > 0; events = c.box.take(events) {
 		for i, e := range events {
 			events[i] = event{}
 			c.do(e.run)
 		}
+		if c.finished() {
+			c.finish()
+			return
+		}
 	}
+}
+
+// finish lets go of everything. An event that came as the last one ran never
+// will; some have to be told.
+func (c *call) finish() {
 	for _, e := range c.box.close() {
 		if e.late != nil {
 			c.do(e.late)
@@ -213,7 +240,7 @@ func (c *call) finished() bool {
 	return true
 }
 
-// settle wakes the goroutine so that it looks whether the call is finished.
+// settle has it looked whether the call is finished.
 func (c *call) settle() { c.post(func() {}) }
 
 // other is the leg at the far side of a leg.
@@ -227,8 +254,9 @@ func (c *call) other(l *leg) *leg {
 	return nil
 }
 
-// serveInvite starts the call's goroutine.
+// serveInvite begins the call.
 func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
+	c.d.deps.Metrics.CallStarted()
 	c.d.answer(req, tx, 100, "Trying")
 	l := c.callerLeg(req)
 	l.in = &incoming{req: req, tx: tx}
@@ -236,13 +264,15 @@ func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	c.filmed()
 	c.d.addDialog(l)
 	tx.SetTag(l.localTag)
+	begin := c.arrive
 	if c.out != nil {
-		c.post(c.arriveOut)
-	} else {
-		c.post(c.arrive)
+		begin = c.arriveOut
 	}
-	tx.OnCancel(func(req *sipmsg.Request) { c.post(func() { c.onCancel(req) }) })
-	go c.run()
+	_, mine := c.box.add(event{run: begin})
+	tx.OnCancel(func(req *sipmsg.Request) { c.deliver(event{run: func() { c.onCancel(req) }}) })
+	if mine {
+		c.work()
+	}
 }
 
 // callerLeg makes the caller's leg from its INVITE (RFC 3261 section 12.1.1).
@@ -371,7 +401,7 @@ func (c *call) hangup(why string) {
 	c.end("portero", why)
 }
 
-// end ends every leg. The call's goroutine goes on until all are gone.
+// end ends every leg. The call goes on until all are gone.
 func (c *call) end(by, why string) {
 	if c.ending {
 		return

@@ -49,8 +49,8 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 	if code, reason := d.admit(c, ""); code != 0 {
 		return callback.Result{Outcome: callback.NotDialed, Detail: reason}
 	}
+	d.deps.Metrics.CallStarted()
 	c.post(func() { c.callBack(callID, p.Number) })
-	go c.run()
 	select {
 	case r := <-c.promise.result:
 		return r

@@ -2,9 +2,10 @@
 // (RFC 3261, RFC 7092) and a stateful proxy for everything else (RFC 3261
 // section 16), over sipgo's parser and our own transports and transactions.
 //
-// A call is one goroutine with a mailbox (call.go). SIP transactions, media,
-// analysis, dialogues and timers post events to it; only it changes the call's
-// state. A call has a caller leg and at any moment at most one far leg; while
+// A call is a mailbox (call.go) of events, which run one after another: only they
+// change the call's state. Who brings one and finds nobody at them runs them: the
+// network's reader with a message, a timer, else a goroutine of their own (media,
+// analysis, dialogues). A call has a caller leg and at any moment at most one far leg; while
 // it is being moved, a candidate for the far leg besides (move.go).
 //
 // Calls of the PBX go out by the trunk that a rule names (outbound.go), or along

@@ -113,7 +113,7 @@ type hearing struct {
 	set     int // its turn
 	tap     *relay.Tap
 	talking atomic.Bool // keys are told to the call
-	leaving bool        // of the call's goroutine: the call ends
+	leaving bool        // the call's own: it ends
 
 	inboxMu sync.Mutex
 	inbox   []func() // run under mu, before the next packet
@@ -283,32 +283,54 @@ func (c *call) stopHearing() {
 // has done.
 const windUpEvery = 5 * time.Millisecond
 
-// windUp hears the rest and puts what was found into the record. While a worker
-// is at it the call does not wait: its legs are ended meanwhile.
+// windUp hears the rest and puts what was found into the record. The call does
+// not wait: neither for a worker that is at it, nor for what is still to be heard.
 func (c *call) windUp(h *hearing) {
 	if !h.mu.TryLock() {
 		c.after(windUpEvery, func() { c.windUp(h) })
 		return
 	}
+	if h.tap.Empty() {
+		c.heardOut(h, h.last(c.rec.EndedAt.Time))
+		return
+	}
+	ended := c.rec.EndedAt.Time
+	go func() {
+		ds := h.last(ended)
+		c.post(func() { c.heardOut(h, ds) })
+	}()
+}
+
+// last is the hearing's last turn. It is entered with mu held, and gives it back.
+func (h *hearing) last(ended time.Time) (ds []policy.Decision) {
 	defer h.mu.Unlock()
-	defer func() { c.hearing = nil }()
 	h.closed = true
 	if h.judged == nil {
-		return
+		return nil
 	}
 	h.guard(func() {
 		h.told()
 		h.take()
-		// What the last tick decided comes too late to be acted on.
-		for _, d := range h.judged.Ended(c.rec.EndedAt.Time) {
-			c.note(d, false)
-		}
+		ds = h.judged.Ended(ended)
 	})
+	if h.judged != nil {
+		v := h.judged.Verdict()
+		h.verdict.Store(&v)
+	}
+	return ds
+}
+
+// heardOut puts what was heard into the record. What the last turn decided comes
+// too late to be acted on.
+func (c *call) heardOut(h *hearing, late []policy.Decision) {
+	c.hearing = nil
+	for _, d := range late {
+		c.note(d, false)
+	}
 	if h.judged == nil {
 		return
 	}
-	v := h.judged.Verdict()
-	h.verdict.Store(&v)
+	v := *h.verdict.Load()
 	c.rec.Verdicts = append([]policy.Verdict(nil), h.judged.Verdicts()...)
 	if n := len(c.rec.Verdicts); n == 0 || !c.rec.Verdicts[n-1].At.Equal(v.At) {
 		c.rec.Verdicts = append(c.rec.Verdicts, v)

@@ -16,7 +16,7 @@ import (
 const verifyGrace = 50 * time.Millisecond
 
 // verified finds out what the INVITE's Identity headers are worth and goes on
-// with then. It is done beside the call's goroutine, which meanwhile takes a
+// with then. It is done beside the call, which meanwhile takes a
 // CANCEL; an emergency waits for nothing.
 func (c *call) verified(then func()) {
 	v := c.d.deps.Verifier

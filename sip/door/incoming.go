@@ -54,20 +54,18 @@ func (l *leg) respondPlain(in *incoming, code int, reason string, headers ...sip
 	l.respond(in, res)
 }
 
-// receive takes a request in the leg's dialog to the call's goroutine.
+// receive has the call take a request in the leg's dialog.
 func (l *leg) receive(req *sipmsg.Request, tx *transaction.Server) {
 	c := l.c
 	if req.IsAck() {
-		if !c.post(func() { l.onAck(req) }) {
-			c.d.deps.Metrics.SIPDropped("stray_ack")
-		}
+		c.deliver(event{run: func() { l.onAck(req) }, late: func() { c.d.deps.Metrics.SIPDropped("stray_ack") }})
 		return
 	}
 	in := &incoming{req: req, tx: tx}
 	if req.IsInvite() {
-		tx.OnCancel(func(*sipmsg.Request) { c.post(func() { l.onReinviteCancelled(in) }) })
+		tx.OnCancel(func(*sipmsg.Request) { c.deliver(event{run: func() { l.onReinviteCancelled(in) }}) })
 	}
-	c.box.postOr(func() { l.onRequest(in) }, func() { l.tooLate(in) })
+	c.deliver(event{run: func() { l.onRequest(in) }, late: func() { l.tooLate(in) }})
 }
 
 // tooLate answers a request whose turn never came because the call has ended. A
@@ -407,8 +405,7 @@ func (l *leg) again(o *outgoing, res *sipmsg.Response) {
 	}
 }
 
-// late handles a 2xx that came after its call ended, on another goroutine: the
-// call's own is no more.
+// late handles a 2xx that came after its call ended, when that has let go.
 func (l *leg) late(o *outgoing, res *sipmsg.Response) {
 	c := l.c
 	c.d.spawn(func() {

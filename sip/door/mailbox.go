@@ -6,53 +6,40 @@ import "sync"
 // its own dialog.
 const maxMail = 2048
 
-// mailbox hands events to a call's goroutine in order. Posting never blocks:
-// events come from the readers of the network.
+// mailbox keeps a call's events in order, and one goroutine at a time at them.
 type mailbox struct {
 	mu     sync.Mutex
 	events []event
+	busy   bool // somebody is at the events
 	closed bool
-	signal chan struct{}
 }
 
-// event is what the call's goroutine runs; late is run instead, by whoever finds
-// out, if the call ended before.
+// event is what the call does; late is run instead, by whoever finds out, if the
+// call ended before.
 type event struct{ run, late func() }
 
-func newMailbox() *mailbox { return &mailbox{signal: make(chan struct{}, 1)} }
-
-// post adds an event; it returns false when the call has ended or its mailbox
-// is full, and the event will never run.
-func (m *mailbox) post(f func()) bool { return m.add(event{run: f}) }
-
-// postOr adds an event and has late run if the event never will.
-func (m *mailbox) postOr(f, late func()) {
-	if !m.add(event{f, late}) {
-		late()
-	}
-}
-
-func (m *mailbox) add(e event) bool {
+// add adds an event. It is not taken when the call has ended or its mailbox is
+// full; mine says that nobody is at the events, and that the caller has to be.
+func (m *mailbox) add(e event) (taken, mine bool) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.closed || len(m.events) >= maxMail {
-		m.mu.Unlock()
-		return false
+		return false, false
 	}
 	m.events = append(m.events, e)
-	m.mu.Unlock()
-	select {
-	case m.signal <- struct{}{}:
-	default:
-	}
-	return true
+	mine = !m.busy
+	m.busy = true
+	return true, mine
 }
 
-// take returns all waiting events, in order. into is used for them.
+// take returns all waiting events, in order; into is used for them. With none
+// left, whoever asks is no longer at them.
 func (m *mailbox) take(into []event) []event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ev := m.events
 	m.events = into[:0]
+	m.busy = len(ev) > 0
 	return ev
 }
 

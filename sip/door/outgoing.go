@@ -25,8 +25,8 @@ type outgoing struct {
 	tries     int  // challenges answered
 	timer     *time.Timer
 
-	response func(*sipmsg.Response) // runs on the call's goroutine
-	failed   func(error)            // no final response; runs on the call's goroutine
+	response func(*sipmsg.Response) // runs as an event of the call
+	failed   func(error)            // no final response; the same
 }
 
 var errSilent = errors.New("no response")
@@ -108,14 +108,14 @@ func (o *outgoing) Response(res *sipmsg.Response) {
 	}
 	res.Contact() // sipgo parses lazily, and another goroutine goes on with it
 	// A call that ends at this moment may have taken the event and never run it.
-	c.box.postOr(func() { o.handle(res) }, func() {
+	c.deliver(event{run: func() { o.handle(res) }, late: func() {
 		switch {
 		case res.IsSuccess() && o.req.IsInvite():
 			o.leg.late(o, res)
 		case !res.IsSuccess():
 			c.d.spawn(func() { o.challengedLate(res) })
 		}
-	})
+	}})
 }
 
 // Failed implements transaction.ClientUser.
@@ -123,7 +123,7 @@ func (o *outgoing) Failed(err error) {
 	if errors.Is(err, transaction.ErrTimeout) {
 		err = errSilent
 	}
-	o.leg.c.post(func() { o.fail(err) })
+	o.leg.c.deliver(event{run: func() { o.fail(err) }})
 }
 
 // handle gives one response to whoever sent the request.

@@ -65,7 +65,7 @@ func (l *leg) across(r replaces) (replaces, sipmsg.Uri, bool) {
 }
 
 // translate asks the call that a Replaces is about for the dialog on the other
-// side of it, and goes on with the answer on c's own goroutine. Without one the
+// side of it, and goes on with the answer in an event of c's own. Without one the
 // dialog is none of the door's.
 func (c *call) translate(r replaces, then func(r replaces, target sipmsg.Uri, ok bool)) {
 	l := c.d.dialog(r.callID, r.toTag)
@@ -75,10 +75,10 @@ func (c *call) translate(r replaces, then func(r replaces, target sipmsg.Uri, ok
 	case l.c == c:
 		then(l.across(r))
 	default:
-		l.c.box.postOr(func() {
+		l.c.deliver(event{run: func() {
 			out, target, ok := l.across(r)
 			c.post(func() { then(out, target, ok) })
-		}, func() { c.post(func() { then(r, sipmsg.Uri{}, false) }) })
+		}, late: func() { c.post(func() { then(r, sipmsg.Uri{}, false) }) }})
 	}
 }
 

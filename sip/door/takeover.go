@@ -41,7 +41,7 @@ func (d *Door) inviteReplacing(in transaction.Incoming, tx *transaction.Server, 
 		d.answer(req, tx, code, reason)
 		return
 	}
-	l.c.box.postOr(func() { l.c.takeOver(l, r, in, tx) }, func() { d.answer(req, tx, 603, "Decline") })
+	l.c.deliver(event{run: func() { l.c.takeOver(l, r, in, tx) }, late: func() { d.answer(req, tx, 603, "Decline") }})
 }
 
 func oneReplaces(req *sipmsg.Request) (replaces, error) {
@@ -66,13 +66,13 @@ func (d *Door) translateReplaces(req *sipmsg.Request, then func()) {
 		then()
 		return
 	}
-	l.c.box.postOr(func() {
+	l.c.deliver(event{run: func() {
 		if out, _, ok := l.across(r); ok {
 			req.RemoveHeader("Replaces")
 			req.AppendHeader(sipmsg.NewHeader("Replaces", out.String()))
 		}
 		then()
-	}, then)
+	}, late: then})
 }
 
 // takeOver gives a leg's place to a new one, whose INVITE is here.
@@ -141,7 +141,7 @@ func (c *call) takeOver(old *leg, r replaces, in transaction.Incoming, tx *trans
 	}
 	c.seat(old, l)
 	l.decided = func(code int) { c.tookOver(old, l, code) }
-	tx.OnCancel(func(*sipmsg.Request) { c.post(func() { l.onReinviteCancelled(here) }) })
+	tx.OnCancel(func(*sipmsg.Request) { c.deliver(event{run: func() { l.onReinviteCancelled(here) }}) })
 	l.passReinvite(other, here, offer)
 }
 
