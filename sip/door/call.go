@@ -118,15 +118,24 @@ func (c *call) post(f func()) bool {
 // deliver is post by a goroutine that has nothing else to do and holds no lock: a
 // reader of the network with a message for the call, or a timer. If nobody is at
 // the call's events it runs them itself: a message so costs no change of
-// goroutines, and is answered before the next one is read.
+// goroutines. With more messages waiting behind it another goroutine does, so that
+// all processors are used.
 func (c *call) deliver(e event) {
 	taken, mine := c.box.add(e)
 	switch {
 	case mine:
-		c.work()
+		c.workHere()
 	case !taken && e.late != nil:
 		e.late()
 	}
+}
+
+func (c *call) workHere() {
+	if c.d.net.Behind() {
+		go c.work()
+		return
+	}
+	c.work()
 }
 
 // after delivers an event later.
@@ -268,10 +277,10 @@ func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	if c.out != nil {
 		begin = c.arriveOut
 	}
-	_, mine := c.box.add(event{run: begin})
+	_, mine := c.box.add(event{run: begin}) // before any CANCEL
 	tx.OnCancel(func(req *sipmsg.Request) { c.deliver(event{run: func() { c.onCancel(req) }}) })
 	if mine {
-		c.work()
+		c.workHere()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -57,6 +58,8 @@ type Layer struct {
 	gone    func(Flow)               // told of connections that have ended
 	ctx     context.Context          // ends with the layer
 	cancel  context.CancelFunc
+
+	behind atomic.Int32 // UDP readers that have read more than they have handed on
 
 	mu      sync.RWMutex
 	sockets []*socket

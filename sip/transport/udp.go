@@ -22,8 +22,10 @@ type socket struct {
 
 // packetConn is what a socket needs.
 type packetConn interface {
-	// read returns a datagram, its sender and its arrival.
-	read(b []byte) (int, netip.AddrPort, time.Time, error)
+	// serve calls f with each datagram, its sender, its arrival and how many more
+	// have been read already, until the socket is closed; failed is told of errors
+	// that it outlives.
+	serve(f func(b []byte, from netip.AddrPort, at time.Time, more int), failed func()) error
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 	Close() error
 }
@@ -31,25 +33,46 @@ type packetConn interface {
 // anyUDP is a UDP socket whose arrivals are those of its reader.
 type anyUDP struct{ *net.UDPConn }
 
-func (c anyUDP) read(b []byte) (int, netip.AddrPort, time.Time, error) {
-	n, from, err := c.ReadFromUDPAddrPort(b)
-	return n, from, time.Now(), err
+func (c anyUDP) serve(f func([]byte, netip.AddrPort, time.Time, int), failed func()) error {
+	return serveOne(f, failed, c.ReadFromUDPAddrPort)
 }
 
 // anyConn adapts a net.PacketConn that is no UDP socket: a network in memory.
 type anyConn struct{ net.PacketConn }
 
-func (c anyConn) read(b []byte) (int, netip.AddrPort, time.Time, error) {
-	n, from, err := c.ReadFrom(b)
-	if err != nil {
-		return n, netip.AddrPort{}, time.Time{}, err
-	}
-	return n, addrPort(from), time.Now(), nil
+func (c anyConn) serve(f func([]byte, netip.AddrPort, time.Time, int), failed func()) error {
+	return serveOne(f, failed, func(b []byte) (int, netip.AddrPort, error) {
+		n, from, err := c.ReadFrom(b)
+		if err != nil {
+			return n, netip.AddrPort{}, err
+		}
+		return n, addrPort(from), nil
+	})
 }
 
 func (c anyConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return c.WriteTo(b, net.UDPAddrFromAddrPort(to))
 }
+
+// serveOne reads one datagram at a time.
+func serveOne(f func([]byte, netip.AddrPort, time.Time, int), failed func(), read func([]byte) (int, netip.AddrPort, error)) error {
+	buf := make([]byte, maxDatagram)
+	for {
+		n, from, err := read(buf)
+		switch {
+		case err == nil:
+			f(buf[:n], from, time.Now(), 0)
+		case outlived(err):
+			failed()
+		default:
+			return err
+		}
+	}
+}
+
+// outlived says whether a socket lives on after an error: an ICMP error of an
+// earlier send, or no memory.
+func outlived(err error) bool { return !errors.Is(err, net.ErrClosed) }
 
 // UDP takes a socket to send with, and returns what reads from it until it is
 // closed. Several sockets of one address (SO_REUSEPORT) are given one by one.
@@ -64,7 +87,7 @@ func (l *Layer) UDP(pc net.PacketConn) (serve func() error, err error) {
 func (l *Layer) addSocket(pc net.PacketConn) (*socket, error) {
 	s := &socket{local: addrPort(pc.LocalAddr())}
 	if u, ok := pc.(*net.UDPConn); ok {
-		s.conn = withStamps(u)
+		s.conn = batchOf(u)
 	} else {
 		s.conn = anyConn{pc}
 	}
@@ -79,26 +102,22 @@ func (l *Layer) addSocket(pc net.PacketConn) (*socket, error) {
 }
 
 func (l *Layer) readUDP(s *socket) error {
-	buf := make([]byte, maxDatagram)
-	for {
-		n, from, at, err := s.conn.read(buf)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
-				continue
-			}
-			// An ICMP error of an earlier send, or no memory: the socket lives on.
-			l.handler.Refused("udp_read_error")
-			time.Sleep(time.Millisecond)
-			continue
-		}
+	return s.conn.serve(func(b []byte, from netip.AddrPort, at time.Time, more int) {
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		l.received(Received{Flow: Flow{Transport: UDP, Local: s.local, Remote: from, socket: s}, Data: buf[:n], At: at})
-	}
+		if more > 0 {
+			l.behind.Add(1)
+			defer l.behind.Add(-1)
+		}
+		l.received(Received{Flow: Flow{Transport: UDP, Local: s.local, Remote: from, socket: s}, Data: b, At: at})
+	}, func() {
+		l.handler.Refused("udp_read_error")
+		time.Sleep(time.Millisecond)
+	})
 }
+
+// Behind says whether datagrams wait that were read already: who takes long for
+// a message then does better to take it elsewhere, and let the next one be read.
+func (l *Layer) Behind() bool { return l.behind.Load() > 0 }
 
 // socketFor is the UDP socket to send from: the one named, else any of the
 // remote's address family.

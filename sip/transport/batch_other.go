@@ -4,4 +4,4 @@ package transport
 
 import "net"
 
-func withStamps(c *net.UDPConn) packetConn { return anyUDP{c} }
+func batchOf(c *net.UDPConn) packetConn { return anyUDP{c} }
