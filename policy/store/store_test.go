@@ -3,6 +3,8 @@ package store
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -482,10 +484,54 @@ func BenchmarkPut(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := range b.N {
-		s.Put(full(i))
+		r := full(i)
+		r.ID, r.CallID = rand.Text(), rand.Text() // they come in no order
+		s.Put(r)
 	}
 	s.Close() // the time of writing all is in the figure
 	if h := s.Health(); h.Written != uint64(b.N) {
 		b.Fatalf("health is %+v", h)
+	}
+}
+
+// A database of an older schema keeps its records.
+func TestMigrate(t *testing.T) {
+	c := Defaults()
+	c.Path = filepath.Join(t.TempDir(), "portero.db")
+	first, err := migrations.ReadFile("migrations/0001_calls_and_promises.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", c.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := full(1)
+	text, err := json.Marshal(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []struct {
+		query string
+		args  []any
+	}{
+		{string(first), nil},
+		{"PRAGMA user_version = 1", nil},
+		{"INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", []any{old.ID, old.CallID, old.InviteAt.UnixNano(), old.From, "unknown", "answered", string(text)}},
+	} {
+		if _, err := db.Exec(q.query, q.args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(c, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if r, err := s.Call(t.Context(), old.CallID); err != nil || r.ID != old.ID || r.From != old.From {
+		t.Errorf("the record is %+v, %v", r, err)
 	}
 }

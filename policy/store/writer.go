@@ -20,8 +20,9 @@ const (
 
 // row is a record ready to be written.
 type row struct {
-	Record
-	text []byte
+	id, callID, from, class, outcome string
+	at                               int64 // ns since 1970
+	text                             []byte
 }
 
 // writer is the one goroutine that writes records: first the JSON line, which
@@ -84,7 +85,7 @@ func (w *writer) run() {
 func (w *writer) take(r Record) {
 	var text []byte
 	for n := 1; ; n++ {
-		if ready, err := marshal(r); err != nil {
+		if ready, err := marshal(&r); err != nil {
 			w.s.ill.drop(err, r.CallID)
 		} else {
 			w.pending = append(w.pending, ready)
@@ -97,21 +98,28 @@ func (w *writer) take(r Record) {
 	}
 	w.s.ill.line(w.lines.write(text))
 	for w.broken && len(w.pending) > w.s.cfg.Queue {
-		w.s.ill.drop(fmt.Errorf("%d records wait for SQLite already", w.s.cfg.Queue), w.pending[0].CallID)
+		w.s.ill.drop(fmt.Errorf("%d records wait for SQLite already", w.s.cfg.Queue), w.pending[0].callID)
 		w.pending = w.pending[1:]
 	}
 }
 
 // marshal makes the JSON of r. A number that JSON cannot say (NaN in evidence)
 // costs the verdicts, not the record.
-func marshal(r Record) (row, error) {
+func marshal(r *Record) (row, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		r.Errors = append(r.Errors, "verdicts not recorded: "+err.Error())
 		r.Verdicts = r.Verdicts[:0]
 		text, err = json.Marshal(r)
 	}
-	return row{r, text}, err
+	at := r.InviteAt
+	if at.IsZero() {
+		at = r.EndedAt
+	}
+	if at.IsZero() { // without a time it would be swept at once
+		at = At(time.Now())
+	}
+	return row{id: r.ID, callID: r.CallID, from: r.From, class: string(r.Class()), outcome: string(r.Outcome), at: at.UnixNano(), text: text}, err
 }
 
 // flush writes pending rows, a transaction a batch, until done or refused.
@@ -139,14 +147,7 @@ func (w *writer) insert(rows []row) error {
 		}
 		defer st.Close()
 		for _, r := range rows {
-			at := r.InviteAt
-			if at.IsZero() {
-				at = r.EndedAt
-			}
-			if at.IsZero() { // without a time it would be swept at once
-				at = At(time.Now())
-			}
-			if _, err := st.ExecContext(ctx, r.ID, r.CallID, at.UnixNano(), r.From, string(r.Class()), string(r.Outcome), string(r.text)); err != nil {
+			if _, err := st.ExecContext(ctx, r.id, r.callID, r.at, r.from, r.class, r.outcome, string(r.text)); err != nil {
 				return err
 			}
 		}
