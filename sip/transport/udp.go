@@ -41,6 +41,10 @@ func (c anyUDP) serve(f func([]byte, netip.AddrPort, time.Time, int), failed fun
 type anyConn struct{ net.PacketConn }
 
 func (c anyConn) serve(f func([]byte, netip.AddrPort, time.Time, int), failed func()) error {
+	if w, ok := c.PacketConn.(interface{ Waiting() int }); ok { // it knows how many datagrams are to be read
+		take := f
+		f = func(b []byte, from netip.AddrPort, at time.Time, _ int) { take(b, from, at, w.Waiting()) }
+	}
 	return serveOne(f, failed, func(b []byte) (int, netip.AddrPort, error) {
 		n, from, err := c.ReadFrom(b)
 		if err != nil {

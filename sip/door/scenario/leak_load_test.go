@@ -13,10 +13,6 @@ import (
 	"github.com/portero/portero/sip/transaction"
 )
 
-// inFlight is how many calls are placed at once: several hundred a second, as
-// most are short.
-const inFlight = 500
-
 // leakConfig and leakTimers have calls that go nowhere end soon, but not while a
 // busy machine is merely slow.
 const leakConfig = `

@@ -2,5 +2,9 @@
 
 package scenario_test
 
-// The race detector makes every call ten times as dear.
-const leakCalls = 2_000
+// The race detector makes every call ten times as dear: there are fewer, and
+// fewer at once.
+const (
+	leakCalls = 2_000
+	inFlight  = 100
+)

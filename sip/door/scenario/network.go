@@ -125,6 +125,13 @@ func (c *conn) sleep(deadline time.Time) error {
 	return nil
 }
 
+// Waiting is how many packets are to be read.
+func (c *conn) Waiting() int {
+	c.network.mu.Lock()
+	defer c.network.mu.Unlock()
+	return len(c.queue)
+}
+
 func (c *conn) WriteTo(b []byte, to net.Addr) (int, error) {
 	u, ok := to.(*net.UDPAddr)
 	if !ok {
