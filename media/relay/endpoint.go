@@ -26,6 +26,8 @@ type endpoint struct {
 	sock pair
 	from *ports // nil with a carrier
 
+	onRTP, onRTCP watcher
+
 	carrier  Carrier        // instead of sockets; may be nil
 	addr     netip.AddrPort // for SDP
 	security security
@@ -136,13 +138,14 @@ func (e *endpoint) toRTCP() netip.AddrPort {
 // readRTP has each packet that is admitted given to forward until the socket is
 // closed; p is meaningful if rtp is true.
 func (e *endpoint) readRTP(forward func(b []byte, p codec.RTP, rtp bool, now int64)) {
-	e.s.watch("rtp", e, e.sock.rtp, func(b []byte, src netip.AddrPort, wall int64) {
+	e.onRTP = watcher{e: e, name: "rtp", f: func(b []byte, src netip.AddrPort, wall int64) {
 		if len(b) > maxPacket {
 			e.count.refused.Add(1)
 			return
 		}
 		e.receive(b, src, e.s.arrival(wall), forward)
-	})
+	}}
+	e.onRTP.watch(e.sock.rtp)
 }
 
 // receive judges one packet and passes it on.
@@ -214,7 +217,7 @@ func (e *endpoint) measure(p *codec.RTP, size int, now int64) {
 // readRTCP has each packet that is admitted given to forward until the socket is
 // closed.
 func (e *endpoint) readRTCP(forward func(b []byte)) {
-	e.s.watch("rtcp", e, e.sock.rtcp, func(b []byte, src netip.AddrPort, _ int64) {
+	e.onRTCP = watcher{e: e, name: "rtcp", f: func(b []byte, src netip.AddrPort, _ int64) {
 		switch {
 		case len(b) > maxPacket:
 		case !e.admitRTCP(b, src):
@@ -228,7 +231,8 @@ func (e *endpoint) readRTCP(forward func(b []byte)) {
 			e.mirror(local, src, b)
 			forward(b)
 		}
-	})
+	}}
+	e.onRTCP.watch(e.sock.rtcp)
 }
 
 // mirror shows RTCP to whoever wants to see it, before it is changed.

@@ -33,23 +33,30 @@ type Session struct {
 	closed bool
 }
 
-// watch has f called for what a socket receives. A panic in it ends this
-// socket's media, not the process.
-func (s *Session) watch(name string, e *endpoint, c conn, f func(b []byte, src netip.AddrPort, wall int64)) {
-	broken := false
-	guard := func() {
-		if v := recover(); v != nil {
-			broken = true
-			s.log.Error("packet loop failed", zap.String("loop", name), zap.Stringer("side", e.side), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
-		}
+// watcher is what a socket of an endpoint receives for. A panic at a packet ends
+// this socket's media, not the process.
+type watcher struct {
+	e      *endpoint
+	name   string
+	f      func(b []byte, src netip.AddrPort, wall int64)
+	broken bool
+}
+
+func (w *watcher) watch(c conn) { c.watch(w.receive) }
+
+func (w *watcher) receive(b []byte, src netip.AddrPort, wall int64) {
+	if w.broken {
+		return
 	}
-	c.watch(func(b []byte, src netip.AddrPort, wall int64) {
-		if broken {
-			return
-		}
-		defer guard()
-		f(b, src, wall)
-	})
+	defer w.guard()
+	w.f(b, src, wall)
+}
+
+func (w *watcher) guard() {
+	if v := recover(); v != nil {
+		w.broken = true
+		w.e.s.log.Error("packet loop failed", zap.String("loop", w.name), zap.Stringer("side", w.e.side), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+	}
 }
 
 // now is the time since the session was opened, ns, by the monotonic clock.
