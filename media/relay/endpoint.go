@@ -45,8 +45,10 @@ type endpoint struct {
 	ssrc  uint32 // that stats is about
 	past  int    // lost packets of earlier SSRCs
 
-	count counters
-	once  sync.Once
+	report func(b []byte) // takes the peer's RTCP
+	trip   trip
+	count  counters
+	once   sync.Once
 }
 
 // aim is a peer by its SDP. Zero addresses receive nothing.
@@ -122,10 +124,13 @@ func (e *endpoint) toRTCP() netip.AddrPort {
 		return e.addr
 	}
 	a := e.aim.Load()
+	rtp := e.to()
+	if a != nil && a.rtcp == a.rtp { // on one port (RFC 5761)
+		return rtp
+	}
 	if l := e.learntRTCP.Load(); l != nil && l.under == a {
 		return l.addr
 	}
-	rtp := e.to()
 	if a != nil && a.rtcp.Addr() == rtp.Addr() || !rtp.IsValid() {
 		if a == nil {
 			return netip.AddrPort{}
@@ -135,8 +140,14 @@ func (e *endpoint) toRTCP() netip.AddrPort {
 	return beside(rtp)
 }
 
-// readRTP has each packet that is admitted given to forward until the socket is
-// closed; p is meaningful if rtp is true.
+// read has each packet that is admitted given to forward, and RTCP to report,
+// until the sockets are closed; p is meaningful if rtp is true.
+func (e *endpoint) read(forward func(b []byte, p codec.RTP, rtp bool, now int64), report func(b []byte)) {
+	e.report = report
+	e.readRTP(forward)
+	e.readRTCP()
+}
+
 func (e *endpoint) readRTP(forward func(b []byte, p codec.RTP, rtp bool, now int64)) {
 	e.onRTP = watcher{e: e, name: "rtp", f: func(b []byte, src netip.AddrPort, wall int64) {
 		if len(b) > maxPacket {
@@ -186,10 +197,11 @@ func (e *endpoint) receive(b []byte, src netip.AddrPort, now int64, forward func
 		c.kept = 0
 	}
 	if q == nil {
-		e.count.other.Add(1)
 		if isRTCP(b) { // on one port with RTP (RFC 5761)
-			e.mirror(e.addr, src, b)
+			e.reported(e.addr, src, b, now)
+			return
 		}
+		e.count.other.Add(1)
 	} else {
 		e.measure(q, len(b), now)
 	}
@@ -216,23 +228,29 @@ func (e *endpoint) measure(p *codec.RTP, size int, now int64) {
 
 // readRTCP has each packet that is admitted given to forward until the socket is
 // closed.
-func (e *endpoint) readRTCP(forward func(b []byte)) {
+func (e *endpoint) readRTCP() {
 	e.onRTCP = watcher{e: e, name: "rtcp", f: func(b []byte, src netip.AddrPort, _ int64) {
 		switch {
 		case len(b) > maxPacket:
 		case !e.admitRTCP(b, src):
 			e.count.refusedRTCP.Add(1)
 		default:
-			e.count.rtcp.Add(1)
 			local := beside(e.addr)
 			if e.carrier != nil {
 				local = e.addr
 			}
-			e.mirror(local, src, b)
-			forward(b)
+			e.reported(local, src, b, e.s.now())
 		}
 	}}
 	e.onRTCP.watch(e.sock.rtcp)
+}
+
+// reported takes RTCP of the peer that came to local.
+func (e *endpoint) reported(local, src netip.AddrPort, b []byte, now int64) {
+	e.count.rtcp.Add(1)
+	e.mirror(local, src, b)
+	e.trip.received(b, now)
+	e.report(b)
 }
 
 // mirror shows RTCP to whoever wants to see it, before it is changed.
@@ -279,7 +297,12 @@ func (e *endpoint) sendRTCP(b []byte) {
 	if !to.IsValid() {
 		return
 	}
-	if err := e.sock.rtcp.send(b, to); err == nil {
+	sock := e.sock.rtcp
+	if a := e.aim.Load(); a != nil && a.rtcp == a.rtp { // RFC 5761
+		sock = e.sock.rtp
+	}
+	e.trip.sent(b, e.s.now())
+	if err := sock.send(b, to); err == nil {
 		e.count.sentRTCP.Add(1)
 	}
 }

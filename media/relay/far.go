@@ -101,8 +101,7 @@ func (f *Far) SetRemote(rtp, rtcp netip.AddrPort) { f.endpoint.setRemote(rtp, rt
 func (f *Far) Stats() SideStats { return f.endpoint.snapshot() }
 
 func (f *Far) run() {
-	f.endpoint.readRTP(f.rtp)
-	f.endpoint.readRTCP(f.rtcp)
+	f.endpoint.read(f.rtp, f.rtcp)
 }
 
 func (f *Far) rtp(b []byte, p codec.RTP, rtp bool, now int64) { f.s.out.forward(f, b, &p, rtp, now) }

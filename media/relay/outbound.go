@@ -85,11 +85,6 @@ func (o *outbound) forward(f *Far, b []byte, p *codec.RTP, rtp bool, now int64) 
 		return
 	}
 	if !rtp {
-		if isRTCP(b) { // on one port with RTP (RFC 5761)
-			if b = o.translate(f, b); b == nil {
-				return
-			}
-		}
 		o.to.send(b)
 		return
 	}

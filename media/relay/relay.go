@@ -149,8 +149,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 		return nil, fmt.Errorf("opening media of call %s: %w", callID, ErrClosed)
 	}
 	r.sessions[s] = struct{}{}
-	caller.readRTP(s.fromCaller)
-	caller.readRTCP(s.reportFromCaller)
+	caller.read(s.fromCaller, s.reportFromCaller)
 	if f != nil {
 		f.run()
 	}

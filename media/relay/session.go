@@ -75,7 +75,7 @@ func (s *Session) Addr(side Side) netip.AddrPort {
 }
 
 // SetRemote tells a peer's addresses by its SDP. A zero rtcp is the port after
-// rtp; a zero rtp, port 0 or address 0.0.0.0 means that the peer receives nothing
+// rtp, the same as rtp is both on one port (RFC 5761); a zero rtp, port 0 or address 0.0.0.0 means that the peer receives nothing
 // now. Until its source is latched the peer is sent to there. A new address forgets
 // what was latched, the same again does not.
 func (s *Session) SetRemote(side Side, rtp, rtcp netip.AddrPort) {
@@ -115,9 +115,6 @@ func (s *Session) fromCaller(b []byte, p codec.RTP, rtp bool, now int64) {
 	f := s.far.Load()
 	if f == nil {
 		return
-	}
-	if !rtp && isRTCP(b) { // on one port with RTP (RFC 5761)
-		s.out.untranslate(f, b)
 	}
 	if rtp {
 		f.fromCaller.Load().apply(b, &p)
@@ -182,6 +179,11 @@ type SideStats struct {
 
 	RTCP, RefusedRTCP, SentRTCP uint64
 
+	// RoundTrip is the mean round trip between the relay and the peer, ms, by the
+	// reports in which the peer answers sender reports (RFC 3550 section 6.4.1); 0
+	// when it sent none.
+	RoundTrip float64
+
 	Forged   uint64 // packets of an encrypted side that the peer did not make, dropped
 	Replayed uint64 // packets of it that came before, dropped
 
@@ -215,7 +217,8 @@ func (e *endpoint) snapshot() SideStats {
 		Lost: c.lost.Load(), Jitter: math.Float64frombits(c.jitter.Load()),
 		Refused: c.refused.Load(), Sent: c.sent.Load(), Unsent: c.unsent.Load(),
 		RTCP: c.rtcp.Load(), RefusedRTCP: c.refusedRTCP.Load(), SentRTCP: c.sentRTCP.Load(),
-		Forged: c.forged.Load(), Replayed: c.replayed.Load(),
+		RoundTrip: e.trip.mean(),
+		Forged:    c.forged.Load(), Replayed: c.replayed.Load(),
 	}
 	a := e.aim.Load()
 	if a != nil {

@@ -150,7 +150,8 @@ func TestSRTPSuites(t *testing.T) {
 			if got, _ := receive(t, c.caller.rtcp, soon); !bytes.Equal(caller.open(got), report) {
 				t.Error("RTCP to the caller")
 			}
-			// On one port with RTP its place in the key stream is another.
+			// On one port with RTP (RFC 5761) its place in the key stream is another.
+			c.s.SetRemote(CallerSide, c.caller.addr(), c.caller.addr())
 			send(t, c.far.rtp, far.seal(report), c.s.Addr(FarSide))
 			if got, _ := receive(t, c.caller.rtp, soon); !bytes.Equal(caller.open(got), report) {
 				t.Error("RTCP on the port of RTP")

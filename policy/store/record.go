@@ -136,6 +136,8 @@ type Media struct {
 	Packets  uint64  `json:"packets"`   // RTP packets received and accepted
 	Lost     uint64  `json:"lost"`      // missing by sequence number
 	JitterMS float64 `json:"jitter_ms"` // mean of the interarrival jitter of RFC 3550 section 6.4.1, ms
+	TripMS   float64 `json:"trip_ms"`   // mean round trip to this side, by its RTCP (RFC 3550 section 6.4.1), ms; 0 when it told none
+	MOS      float64 `json:"mos"`       // estimated from loss, jitter, round trip and codec (G.107), 1 to 4.5; 0 for no figure
 	Codec    string  `json:"codec"`     // encoding name, as in rtpmap
 	Latched  string  `json:"latched"`   // ip:port the media was accepted from; empty when none came
 	Dropped  uint64  `json:"dropped"`   // packets refused: foreign source, malformed, over a limit

@@ -87,6 +87,7 @@ type leg struct {
 	version uint64 // o= version
 	sent    string // last description sent, without its o= line
 	theirs  *sdp.Description
+	mux     bool // RTCP on RTP's port is agreed with the peer, or offered (RFC 5761)
 	ours    *sdp.Description
 	far     *relay.Far // the media ports toward a far leg
 	web     *browser   // the peer speaks WebRTC; nil: it does not
@@ -293,6 +294,9 @@ func (l *leg) described(d *sdp.Description, at netip.Addr) []byte {
 			d.Lines = append(d.Lines[:i], d.Lines[i+1:]...)
 			break
 		}
+	}
+	if m := anchored(d); m != nil && m.Port != 0 && l.mux && l.web == nil && !muxes(d) {
+		m.Lines = append(m.Lines, sdp.Line{Type: 'a', Value: "rtcp-mux"})
 	}
 	wire := d
 	if l.web != nil {

@@ -82,6 +82,9 @@ func declined(o *sdp.Media) *sdp.Media {
 
 // rewriteAnswer is rewrite for the answer to this leg's peer's offer.
 func (l *leg) rewriteAnswer(answer, offer *sdp.Description) []byte {
+	if offer != nil {
+		l.mux = muxes(offer)
+	}
 	if other := l.c.other(l); other != nil {
 		answer = understood(answer, offer, other.added)
 	}
@@ -106,6 +109,9 @@ func (l *leg) inRefusal(b body) []byte {
 func (l *leg) rewrite(in *sdp.Description) []byte { return l.rewriteAt(in, l.mediaAddr()) }
 
 func (l *leg) rewriteAt(in *sdp.Description, at netip.AddrPort) []byte {
+	if l.theirs == nil { // an offer: what the other side can do, the relay can
+		l.mux = muxes(in)
+	}
 	d := in.Clone()
 	main := slices.Index(in.Media, anchored(in))
 	held := false
@@ -158,7 +164,7 @@ func (l *leg) settleMedia(d *sdp.Description) {
 	if d == nil {
 		return
 	}
-	l.theirs = d
+	l.theirs, l.mux = d, muxes(d)
 	m := anchored(d)
 	if m == nil || m.Port == 0 {
 		return
@@ -172,6 +178,16 @@ func (l *leg) settleMedia(d *sdp.Description) {
 		rtcp = netip.AddrPort{}
 	}
 	l.setRemote(rtp, rtcp)
+}
+
+// muxes says whether RTCP may come on RTP's port (RFC 5761).
+func muxes(d *sdp.Description) bool {
+	m := anchored(d)
+	if m == nil {
+		return false
+	}
+	_, ok := m.Attribute("rtcp-mux")
+	return ok
 }
 
 // encrypted says whether a section's packets are SRTP (RFC 3711).
@@ -223,6 +239,7 @@ func (l *leg) ownAnswer(offer *sdp.Description) ([]byte, voice, bool) {
 		return nil, v, false
 	}
 	main := offer.Audio()
+	l.mux = muxes(offer)
 	d := blank()
 	for _, m := range offer.Media {
 		if m == main {

@@ -20,6 +20,41 @@ func rewritten(t *testing.T, l *leg, in string, at netip.AddrPort) string {
 	return strings.ReplaceAll(string(l.rewriteAt(d, at)), "\r\n", "\n")
 }
 
+// Each leg agrees on RTCP on one port with its own peer (RFC 5761 section 5.1.1).
+func TestMuxPerLeg(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.1:20000")
+	parse := func(attributes string) *sdp.Description {
+		d, err := sdp.Parse([]byte("v=0\r\no=- 1 1 IN IP4 10.0.0.7\r\ns=-\r\nc=IN IP4 10.0.0.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n" + attributes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	plain, mux := parse(""), parse("a=rtcp-mux\r\n")
+	for _, c := range []struct {
+		name          string
+		offer, answer *sdp.Description // of the caller, of the far side
+		offered       bool             // to the far side
+		answered      bool             // to the caller
+	}{
+		{"neither", plain, plain, false, false},
+		{"both", mux, mux, true, true},
+		{"the caller only", mux, plain, true, true},
+		{"the far side unasked", plain, mux, false, false},
+	} {
+		caller, far := &leg{theirs: c.offer}, &leg{}
+		has := func(b []byte) bool { return strings.Contains(string(b), "a=rtcp-mux\r\n") }
+		if got := has(far.rewriteAt(c.offer, at)); got != c.offered {
+			t.Errorf("%s: offered %v", c.name, got)
+		}
+		far.theirs = c.answer
+		caller.mux = muxes(c.offer)
+		if got := has(caller.rewriteAt(answering(c.answer, c.offer), at)); got != c.answered {
+			t.Errorf("%s: answered %v", c.name, got)
+		}
+	}
+}
+
 func TestRewrite(t *testing.T) {
 	at := netip.MustParseAddrPort("192.0.2.1:20000")
 	for _, c := range []struct{ name, in, want string }{
@@ -31,7 +66,9 @@ func TestRewrite(t *testing.T) {
 			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 0.0.0.0\nt=0 0\nm=audio 20000 RTP/AVP 0\n"},
 		{"video declined, ICE gone", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\na=group:BUNDLE 0\na=ice-lite\nm=audio 4000 RTP/AVP 0\na=candidate:1 1 udp 1 10.0.0.7 4000 typ host\nm=video 4002 RTP/AVP 31\nc=IN IP4 10.0.0.8\n",
 			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 0\nm=video 0 RTP/AVP 31\n"},
-		{"encrypted, keys untouched", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\na=rtcp-mux\n",
+		{"RTCP on one port is offered on", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/AVP 0\na=rtcp-mux\na=rtcp:4000\na=sendrecv\n",
+			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 0\na=sendrecv\na=rtcp-mux\n"},
+		{"encrypted, keys untouched", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\n",
 			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\n"},
 		{"encrypted at best effort", "v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\nm=audio 4000 RTP/AVP 0 8\n",
 			"v=0\no=- 9 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 0 RTP/SAVP 0\nm=audio 20000 RTP/AVP 0 8\n"},

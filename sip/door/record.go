@@ -55,6 +55,10 @@ func (c *call) writeRecord() {
 		if l := c.lastFar(); l != nil && l.converted != "" {
 			c.rec.FarMedia.Codec = speechOf(codecsOf(l.theirs))
 		}
+		c.rec.CallerMedia.MOS = st.Caller.MOS(c.rec.CallerMedia.Codec)
+		if st.Far.Packets > 0 {
+			c.rec.FarMedia.MOS = st.Far.MOS(c.rec.FarMedia.Codec)
+		}
 		c.d.deps.Metrics.FramesDropped(st.Dropped)
 	}
 	if c.rec.Outcome == "" {
@@ -107,7 +111,7 @@ func speechOf(codecs []sdp.Codec) string {
 }
 
 func mediaOf(s relay.SideStats) store.Media {
-	m := store.Media{Packets: s.Packets, Lost: s.Lost, JitterMS: s.Jitter, Dropped: s.Refused}
+	m := store.Media{Packets: s.Packets, Lost: s.Lost, JitterMS: s.Jitter, TripMS: s.RoundTrip, Dropped: s.Refused}
 	if s.Latched.IsValid() {
 		m.Latched = s.Latched.String()
 	}
