@@ -1,6 +1,7 @@
 package door
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/identity/stir"
 	"github.com/portero/portero/sip/refusal"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // note writes a decision into the record, the log and the figures.
@@ -150,7 +152,9 @@ func (c *call) goTo(dest string) {
 			return
 		}
 		if c.far == nil {
-			if reason := lack(err); reason != "" {
+			if errors.Is(err, upstream.ErrInsecure) {
+				c.refuseInsecure(dest)
+			} else if reason := lack(err); reason != "" {
 				c.unserved(dest, reason, err)
 			} else {
 				c.noPlace(err.Error())

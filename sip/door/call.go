@@ -81,6 +81,7 @@ type call struct {
 	xfer       *transfer    // the door carries out a REFER
 	unjudged   bool         // transferred or taken over: what is heard from now on moves nobody
 	out        *outbound    // this call is the PBX's: where it goes
+	sips       bool         // nothing but TLS will do
 }
 
 // recordWait is how long a call's record waits for the answers to the last

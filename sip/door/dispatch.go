@@ -300,6 +300,7 @@ func (d *Door) begin(in transaction.Incoming, tx *transaction.Server, log *zap.L
 	}
 	c := d.newCall(req.CallID().Value())
 	c.source, c.urgent = source, urgent
+	c.sips = !urgent && isSIPS(req, in.Flow.Transport)
 	with(c)
 	c.in = received{raw: bytes.Clone(in.Raw), at: in.At, local: in.Flow.Local, connection: in.Flow.Connection()}
 	code, reason := d.admit(c, attempt(req))

@@ -56,7 +56,7 @@ func (c *call) pick(s *search) (*upstream.Attempt, error) {
 	if s.spent >= c.d.cfg.Upstream.TryFor {
 		return nil, errTried
 	}
-	at, err := c.d.upstream.Pick(s.dest, upstream.Options{Tried: s.tried, BeyondCaps: c.plan.Reason == policy.ReasonEmergency}, now)
+	at, err := c.d.upstream.Pick(s.dest, upstream.Options{Tried: s.tried, BeyondCaps: c.plan.Reason == policy.ReasonEmergency, Secure: c.sips}, now)
 	if err != nil {
 		return nil, err
 	}

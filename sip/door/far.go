@@ -103,6 +103,10 @@ func (c *call) newFar(dest string, t target) *leg {
 			}
 		}
 	}
+	if c.sips {
+		l.target.Scheme = "sips"
+		l.target.UriParams.Remove("transport") // RFC 5630 section 3.1.3
+	}
 	return l
 }
 

@@ -179,7 +179,14 @@ func (l *leg) request(method sipmsg.RequestMethod) *sipmsg.Request {
 
 // contact is where the peer reaches this leg.
 func (l *leg) contact() *sipmsg.ContactHeader {
-	return &sipmsg.ContactHeader{Address: l.hop.contact(l.local.uri.User, l.transport)}
+	u := l.hop.contact(l.local.uri.User, l.transport)
+	if l.isSIPS() {
+		u.Scheme = "sips"
+		if l.transport == transport.TLS {
+			u.UriParams.Remove("transport")
+		}
+	}
+	return &sipmsg.ContactHeader{Address: u}
 }
 
 // address says which of the door's sockets a request leaves by, and where to.

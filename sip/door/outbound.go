@@ -12,6 +12,7 @@ import (
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/transaction"
+	"github.com/portero/portero/sip/transport"
 )
 
 // OutboundRule lets calls of the PBX to some numbers out by a trunk.
@@ -165,6 +166,10 @@ func (c *call) arriveOut() {
 		web.close()
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
+		return
+	}
+	if c.sips && !transport.Secure(c.out.target.transport) {
+		c.refuseInsecure(c.out.name)
 		return
 	}
 	c.log.Info("outbound call", zap.String("from", c.rec.From), zap.String("to", c.rec.To), zap.String("trunk", c.out.name))

@@ -16,11 +16,11 @@ import (
 // proxied picks the target that something of a destination that takes no call's
 // place goes to. All of one Call-ID go to the same as long as it is well: a
 // registration is refreshed where it was made.
-func (d *Door) proxied(dest, callID string, tried ...upstream.Address) (*upstream.Attempt, error) {
+func (d *Door) proxied(dest, callID string, secure bool, tried ...upstream.Address) (*upstream.Attempt, error) {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(callID))
 	sum := h.Sum32()
-	at, err := d.upstream.Pick(dest, upstream.Options{Tried: tried, BeyondCaps: true,
+	at, err := d.upstream.Pick(dest, upstream.Options{Tried: tried, BeyondCaps: true, Secure: secure,
 		Random: func(n int) int { return int(sum % uint32(n)) }}, time.Now())
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (p *passed) elsewhere(f upstream.Failure, retryAfter time.Duration) bool {
 	p.tried = append(slices.Clone(p.tried), p.at.Address)
 	before := p.at
 	ours := p.req.Recipient.Host == before.URI.Host && p.req.Recipient.Port == before.URI.Port
-	at, err := p.d.proxied(p.d.cfg.Proxy, callIDOf(p.req), p.tried...)
+	at, err := p.d.proxied(p.d.cfg.Proxy, callIDOf(p.req), isSIPS(p.req, p.to.transport), p.tried...)
 	if err != nil {
 		p.at = nil // the failure is noted, and the sender's to know
 		return false

@@ -53,6 +53,14 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		return
 	}
 	next, at, code := d.proxyTarget(req, tx.Flow())
+	if code == 0 && isSIPS(req, tx.Flow().Transport) && !transport.Secure(next.transport) {
+		code = 480
+	}
+	if code == 480 {
+		log.Info("a request for a sips URI is not relayed: its next hop is not over TLS", zap.String("target", req.Recipient.String()))
+		d.answer(req, tx, code, "Temporarily Unavailable", sipsNotAllowed())
+		return
+	}
 	if code == 430 { // RFC 5626 section 5.3.1
 		d.answer(req, tx, code, "Flow Failed")
 		return
@@ -169,7 +177,10 @@ func (d *Door) proxyTarget(req *sipmsg.Request, from transport.Flow) (next flow,
 		}
 	}
 	if fromTrunk {
-		at, err := d.proxied(d.cfg.Proxy, callIDOf(req))
+		at, err := d.proxied(d.cfg.Proxy, callIDOf(req), isSIPS(req, from.Transport))
+		if errors.Is(err, upstream.ErrInsecure) {
+			return flow{}, nil, 480
+		}
 		if err != nil {
 			return flow{}, nil, 503
 		}

@@ -7,6 +7,8 @@ import (
 
 	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
+
+	"github.com/portero/portero/sip/transport"
 )
 
 const (
@@ -52,12 +54,16 @@ func (c *call) redirect(l *leg, res *sipmsg.Response) bool {
 		u := r.waiting[0]
 		r.waiting = r.waiting[1:]
 		r.tried++
-		transport, hostport, ok := c.d.reachable(&u)
+		over, hostport, ok := c.d.reachable(&u)
 		if !ok || !c.d.pbxAt(&u) {
 			c.log.Info("a redirection is not followed: the configuration names no such PBX", zap.String("contact", u.Addr()))
 			continue
 		}
-		next := c.newFar(l.dest, target{uri: u, transport: transport, hostport: hostport})
+		if c.sips && !transport.Secure(over) {
+			c.log.Info("a redirection of a sips call is not followed: it leads away from TLS", zap.String("contact", u.Addr()))
+			continue
+		}
+		next := c.newFar(l.dest, target{uri: u, transport: over, hostport: hostport})
 		next.target = u
 		if _, err := c.place(next, r.carry); err != nil {
 			c.log.Error("a redirection cannot be followed", zap.Error(err))

@@ -115,7 +115,7 @@ func (c *call) referTarget(by *leg, to referTo) (referTarget, error) {
 		t.target = target{uri: t.uri, transport: transport, hostport: hostport}
 		return t, nil
 	case c.d.is(&to.uri) && to.uri.User != "":
-		home, err := c.d.proxied(c.agents(), c.rec.CallID)
+		home, err := c.d.proxied(c.agents(), c.rec.CallID, false)
 		if err != nil {
 			return t, err
 		}

@@ -30,6 +30,10 @@ func Reliable(transport string) bool { return transport != UDP }
 // be connected to.
 func IsWebSocket(transport string) bool { return transport == WS || transport == WSS }
 
+// Secure says whether a transport is TLS or on top of it, as a sips URI wants of
+// every hop (RFC 5630 section 3.1.1).
+func Secure(transport string) bool { return transport == TLS || transport == WSS }
+
 // Flow is where a message came from, and the way back to its sender.
 type Flow struct {
 	Transport string

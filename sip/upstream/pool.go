@@ -19,6 +19,8 @@ var (
 	ErrUnknown = errors.New("the destination is not configured")
 	ErrFull    = errors.New("every target has as many calls as it may have")
 	ErrNowhere = errors.New("no target is left to try")
+	// ErrInsecure is of a choice that only targets over TLS are right for.
+	ErrInsecure = errors.New("no target is reached over TLS, as a sips URI wants")
 )
 
 // Deps are what a pool works with.
@@ -176,6 +178,8 @@ type Options struct {
 	Tried []Address
 	// BeyondCaps chooses among full targets when no other is left.
 	BeyondCaps bool
+	// Secure leaves nothing but TLS (RFC 5630 section 5.3).
+	Secure bool
 	// Random gives 0 to n-1; nil is at random. One that gives the same for the
 	// same call keeps its requests together.
 	Random func(n int) int
@@ -201,7 +205,7 @@ type Attempt struct {
 }
 
 // Pick chooses an address of a destination and takes a place there. The error
-// is ErrUnknown, ErrFull or ErrNowhere.
+// is ErrUnknown, ErrFull, ErrNowhere or ErrInsecure.
 func (p *Pool) Pick(dest string, o Options, now time.Time) (*Attempt, error) {
 	if o.Random == nil {
 		o.Random = p.random
@@ -212,7 +216,7 @@ func (p *Pool) Pick(dest string, o Options, now time.Time) (*Attempt, error) {
 	if d == nil {
 		return nil, ErrUnknown
 	}
-	open, full := p.options(d, o.Tried, now)
+	open, full, insecure := p.options(d, o, now)
 	if len(open) == 0 && o.BeyondCaps {
 		open = full
 	}
@@ -220,6 +224,9 @@ func (p *Pool) Pick(dest string, o Options, now time.Time) (*Attempt, error) {
 	if i < 0 {
 		if len(full) > 0 {
 			return nil, ErrFull
+		}
+		if insecure && len(o.Tried) == 0 {
+			return nil, ErrInsecure
 		}
 		return nil, ErrNowhere
 	}
@@ -238,12 +245,17 @@ func (p *Pool) Pick(dest string, o Options, now time.Time) (*Attempt, error) {
 	return a, nil
 }
 
-// options lists what a destination offers, apart what is full.
-func (p *Pool) options(d *destination, tried []Address, now time.Time) (open, full []option) {
+// options lists what a destination offers, apart what is full. insecure: there is
+// more, and not over TLS.
+func (p *Pool) options(d *destination, want Options, now time.Time) (open, full []option, insecure bool) {
 	open = make([]option, 0, len(d.targets))
 	for ti, t := range d.targets {
 		for ai, a := range t.addresses {
-			if slices.ContainsFunc(tried, func(b Address) bool { return a.key() == b.key() }) {
+			if want.Secure && a.Transport != "TLS" {
+				insecure = true
+				continue
+			}
+			if slices.ContainsFunc(want.Tried, func(b Address) bool { return a.key() == b.key() }) {
 				continue
 			}
 			o := option{target: ti, priority: t.Priority, weight: t.Weight, address: ai, srv: a}
@@ -255,7 +267,7 @@ func (p *Pool) options(d *destination, tried []Address, now time.Time) (open, fu
 			open = append(open, o)
 		}
 	}
-	return open, full
+	return open, full, insecure
 }
 
 // Done gives the place back. It may be called again.
