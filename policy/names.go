@@ -10,9 +10,11 @@ type EvidenceName struct {
 // name. Rules may ask for these names alone, so that a misspelt one is found at
 // start; a test in sip/judge holds the table against the observers' source.
 var EvidenceNames = []EvidenceName{
+	{"analysis.late", "the analysis was late and did not hear all of the caller; it weighs nothing"},
 	{"campaign.same_speech", "other calls had the same speech"},
 	{"identity.failed", "the caller's number is signed, and the signature does not hold (RFC 8224)"},
 	{"identity.passed", "the caller's number is signed and not spoofed (RFC 8224); it says no more"},
+	{"keys.held", "how evenly long the keys were held"},
 	{"keys.human", "keys were pressed at uneven times, as people do"},
 	{"keys.regular", "keys were pressed as evenly as by a timer"},
 	{"line.digital_silence", "the line is exactly silent between the words"},
@@ -28,6 +30,12 @@ var EvidenceNames = []EvidenceName{
 	{"sig.scanner", "the signalling is that of a scanning tool"},
 	{"sig.stack_mismatch", "the signalling was made by another stack than it claims"},
 	{"turns.answer_latency", "how soon the caller spoke after the answer"},
+	{"turns.anticipates", "how often the caller began just before the other side's end"},
+	{"turns.barge_in", "how often the caller began in the middle of what the other side said"},
+	{"turns.interrupted", "what the caller did when the other side began to speak"},
+	{"turns.latency", "how soon the caller answered after the other side's end"},
 	{"turns.monologue", "the caller spoke long without leaving room for an answer"},
+	{"turns.overlap", "how long the caller spoke over the other side"},
+	{"turns.spread", "how much the latencies of the caller's answers deviate"},
 	{"voice.synthetic", "how likely the sound of the voice is a synthesizer's"},
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/portero/portero/cmd/portero/config"
+	"github.com/portero/portero/media/turns"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/campaign"
 	"github.com/portero/portero/policy/rules"
@@ -31,13 +32,33 @@ func newBench(c *config.Config) (*judge.Bench, error) {
 	if err != nil {
 		return nil, err
 	}
+	weights, err := readTurns(c.Judge.Turns)
+	if err != nil {
+		return nil, err
+	}
 	model, err := readModel(c.Judge.Model)
 	if err != nil {
 		return nil, err
 	}
 	return &judge.Bench{
-		Rules: set, Fusion: fusion, Voice: model, Campaigns: campaign.New(c.Campaign), Config: c.Judge, Mode: c.Mode,
+		Rules: set, Fusion: fusion, Turns: weights, Voice: model, Campaigns: campaign.New(c.Campaign), Config: c.Judge, Mode: c.Mode,
 	}, nil
+}
+
+// readTurns reads a file of weights of turns; an empty name is the built-in one.
+func readTurns(name string) (*turns.Weights, error) {
+	if name == "" {
+		return turns.DefaultWeights(), nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	w, err := turns.ParseWeights(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return w, nil
 }
 
 // readFusion reads a fusion file; an empty name is the built-in one.

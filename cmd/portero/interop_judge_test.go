@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +35,17 @@ func testSameJudge(t *testing.T, b *bed) {
 		}},
 		"a person's voice": {phone.Invite{To: number("agents"), From: "+34600000031"}, func(c *phone.Call) error {
 			return c.Line().Say(t.Context(), readSound(t, personVoice)[:8*8000])
+		}},
+		"answers": {phone.Invite{To: number("610"), From: "+34600000036"}, func(c *phone.Call) error {
+			for range 5 { // as a machine does: a fixed time after each end
+				if err := c.Line().AwaitPause(t.Context(), 700*time.Millisecond, 10*time.Second); err != nil {
+					return err
+				}
+				if err := c.Line().Say(t.Context(), readSound(t, personVoice)[:8000]); err != nil {
+					return err
+				}
+			}
+			return nil
 		}},
 		"keys": {phone.Invite{To: number("600"), From: "+34600000032"}, func(c *phone.Call) error {
 			return c.Line().Press(t.Context(), "7007007", 100*time.Millisecond, 100*time.Millisecond)
@@ -76,7 +88,11 @@ func testSameJudge(t *testing.T, b *bed) {
 			if inspected.CallID != id {
 				t.Fatalf("inspect found the call %s, not %s", inspected.CallID, id)
 			}
-			compare(t, d.record(t, id), inspected)
+			live := d.record(t, id)
+			compare(t, live, inspected)
+			if name == "answers" && !slices.ContainsFunc(live.Verdicts[len(live.Verdicts)-1].Evidence, func(e policy.Evidence) bool { return e.Name == "turns.spread" && e.LLR > 0 }) {
+				t.Errorf("the far side was not heard: %+v", live.Verdicts[len(live.Verdicts)-1])
+			}
 		})
 	}
 }

@@ -28,8 +28,12 @@ func (s *Session) Copy(size int) *Copies {
 func (s *Session) StopCopy() { s.copies.Store(nil) }
 
 // emit sends an RTP packet to the caller. The caller of emit holds o.mu, so that
-// the copy has one writer.
+// the copies have one writer. The analysis is told when it is sent and not when it
+// came: so does a capture tell of it.
 func (o *outbound) emit(b []byte, now int64) {
+	if o.tap != nil {
+		o.tap.put(b, o.to.s.now())
+	}
 	if c := o.to.s.copies.Load(); c != nil {
 		c.Heard.put(b, now)
 	}

@@ -17,7 +17,7 @@ func all(t *Tap) (out [][]byte) {
 // Copies have what the caller says and what the caller is sent, Portero's own
 // voice included, and take nothing from the analysis.
 func TestCopiesHearBothWays(t *testing.T) {
-	c := newCall(t, Options{TapFar: true})
+	c := newCall(t, Options{TapHeard: true})
 	speak := func() (said, heard []byte) {
 		said = c.caller.say(c.s.Addr(CallerSide))
 		c.far.hear()
@@ -45,8 +45,8 @@ func TestCopiesHearBothWays(t *testing.T) {
 	if got := all(copies.Heard); len(got) != 2 || !bytes.Equal(got[0], heard) || !bytes.Equal(got[1], own) {
 		t.Errorf("copies of what the caller heard: %x, want %x and %x", got, heard, own)
 	}
-	if a, b := len(all(c.s.Tap())), len(all(c.s.FarTap())); a != 3 || b != 3 {
-		t.Errorf("the analysis got %d and %d packets, want 3 and 3", a, b)
+	if a, b := len(all(c.s.Tap())), len(all(c.s.HeardTap())); a != 3 || b != 4 {
+		t.Errorf("the analysis got %d and %d packets, want 3 and 4", a, b)
 	}
 }
 

@@ -26,7 +26,7 @@ const youngSplice = 64
 type outbound struct {
 	to    *endpoint
 	clock int64 // Hz
-	tap   *Tap  // of the far side's packets; nil for none
+	tap   *Tap  // of what is sent; nil for none
 
 	mu      sync.Mutex
 	active  *Far
@@ -76,9 +76,6 @@ func (o *outbound) forward(f *Far, b []byte, p *codec.RTP, rtp bool, now int64) 
 	}
 	if rtp {
 		f.toCaller.Load().apply(b, p)
-		if o.tap != nil {
-			o.tap.put(b, now)
-		}
 	}
 	if o.speaker != nil {
 		o.paused.Add(1)

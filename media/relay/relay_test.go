@@ -75,7 +75,7 @@ func TestRelayIsTransparent(t *testing.T) {
 
 func TestTapHearsTheCallerOnly(t *testing.T) {
 	for _, both := range []bool{false, true} {
-		c := newCall(t, Options{TapFar: both})
+		c := newCall(t, Options{TapHeard: both})
 		before := time.Now()
 		var said [][]byte
 		for range 5 {
@@ -94,7 +94,7 @@ func TestTapHearsTheCallerOnly(t *testing.T) {
 		if _, _, ok := c.s.Tap().Next(buf); ok {
 			t.Error("more than the caller said")
 		}
-		if tap := c.s.FarTap(); (tap != nil) != both {
+		if tap := c.s.HeardTap(); (tap != nil) != both {
 			t.Errorf("far tap %v, asked for %t", tap, both)
 		} else if both {
 			n := 0
@@ -223,7 +223,7 @@ func TestHold(t *testing.T) {
 
 // TestSwitch: the far side is replaced under the caller, who hears one stream.
 func TestSwitch(t *testing.T) {
-	c := newCall(t, Options{TapFar: true})
+	c := newCall(t, Options{TapHeard: true})
 	var last uint16
 	var lastTS uint32
 	for range 3 {
@@ -440,7 +440,7 @@ func TestTimeout(t *testing.T) {
 // TestCloseUnderLoad: sessions close while both sides send, switch and speak.
 func TestCloseUnderLoad(t *testing.T) {
 	for range 5 {
-		c := newCall(t, Options{TapFar: true})
+		c := newCall(t, Options{TapHeard: true})
 		stop := make(chan struct{})
 		done := make(chan struct{}, 3)
 		toCaller, toFar := c.s.Addr(CallerSide), c.s.Addr(FarSide)

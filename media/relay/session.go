@@ -90,9 +90,9 @@ func (s *Session) Far() *Far { return s.far.Load() }
 // Tap is the copy of the caller's RTP.
 func (s *Session) Tap() *Tap { return s.tap }
 
-// FarTap is the copy of the far side's RTP; nil unless asked for in Options. It
-// goes on over a Switch.
-func (s *Session) FarTap() *Tap { return s.out.tap }
+// HeardTap is the copy of the RTP that the caller is sent; nil unless asked for in
+// Options. Sequence numbers and timestamps go on in one piece over a Switch.
+func (s *Session) HeardTap() *Tap { return s.out.tap }
 
 func (s *Session) side(side Side) *endpoint {
 	if side == CallerSide {

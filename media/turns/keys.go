@@ -58,6 +58,8 @@ const (
 	// jitter where the period is a multiple of the packet time, one step of
 	// packet time more where it is not.
 	even, stepped = 10 * time.Millisecond, 28 * time.Millisecond
+	// leastHeld is how many keys say something of how long they are held.
+	leastHeld = 4
 	// humanDeviation is what no timer shows, ms.
 	humanDeviation = 30.0
 )
@@ -85,25 +87,32 @@ func (k *keys) add(d codec.Digit) {
 }
 
 // evidence needs three keys in a row, that is two intervals.
-func (k *keys) evidence() (policy.Evidence, bool) {
-	if k.gaps.n < 2 {
-		return policy.Evidence{}, false
-	}
-	dev := k.gaps.deviation()
-	switch spread := k.max - k.min; {
-	case spread <= stepped:
-		llr := regular(k.gaps.n, spread <= even)
-		if k.lengths.n >= 3 && k.lengths.deviation() > humanDeviation {
-			llr /= 2 // even intervals, uneven presses: a rhythmic person
+func (k *keys) evidence(e []policy.Evidence, w *Weights) []policy.Evidence {
+	if k.gaps.n >= 2 {
+		dev := k.gaps.deviation()
+		switch spread := k.max - k.min; {
+		case spread <= stepped:
+			llr := regular(k.gaps.n, spread <= even)
+			if k.lengths.n >= 3 && k.lengths.deviation() > humanDeviation {
+				llr /= 2 // even intervals, uneven presses: a rhythmic person
+			}
+			e = append(e, policy.Evidence{Name: "keys.regular", LLR: llr,
+				Says: fmt.Sprintf("pressed %d keys as evenly as a timer: one every %s, within %s", k.gaps.n+1, rough(k.gaps.mean), spread.Round(time.Millisecond))})
+		case dev >= humanDeviation:
+			llr := -min(0.75*float64(k.gaps.n-1), 2.0)
+			e = append(e, policy.Evidence{Name: "keys.human", LLR: llr,
+				Says: fmt.Sprintf("pressed %d keys at uneven times, as people do: one every %s, deviating by %s", k.gaps.n+1, rough(k.gaps.mean), rough(dev))})
 		}
-		return policy.Evidence{Name: "keys.regular", LLR: llr,
-			Says: fmt.Sprintf("pressed %d keys as evenly as a timer", k.gaps.n+1)}, true
-	case dev >= humanDeviation:
-		llr := -min(0.75*float64(k.gaps.n-1), 2.0)
-		return policy.Evidence{Name: "keys.human", LLR: llr,
-			Says: fmt.Sprintf("pressed %d keys at uneven times, as people do", k.gaps.n+1)}, true
 	}
-	return policy.Evidence{}, false
+	if k.lengths.n >= leastHeld {
+		uneven, says := 0, fmt.Sprintf("held %d keys equally long: %s each", k.lengths.n, rough(k.lengths.mean))
+		if dev := k.lengths.deviation(); dev > humanDeviation {
+			uneven, says = 1, fmt.Sprintf("held %d keys unevenly long: %s each, deviating by %s", k.lengths.n, rough(k.lengths.mean), rough(dev))
+		}
+		llr, _ := w.happened(w.Held, uneven, 1)
+		e = append(e, policy.Evidence{Name: "keys.held", LLR: llr, Says: says})
+	}
+	return e
 }
 
 // regular weighs n even intervals: ln 0.6, as not every machine keeps a timer,

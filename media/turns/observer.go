@@ -22,14 +22,35 @@ type Observer struct {
 	longest  time.Duration // longest turn so far
 
 	keys keys
+
+	weights     *Weights
+	caller, far Track
+	deaf        bool // what the other side says is not known well enough
 }
 
 // gap is the pause that ends a turn: longer than the pauses inside sentences,
 // as long as a partner needs to begin.
 const gap = 1200 * time.Millisecond
 
-// New gives an observer that has seen nothing.
-func New() *Observer { return &Observer{} }
+// New gives an observer that has seen nothing and judges by w; nil is the
+// built-in weights.
+func New(w *Weights) *Observer {
+	if w == nil {
+		w = DefaultWeights()
+	}
+	return &Observer{weights: w}
+}
+
+// Caller is when the caller spoke, Far when the other side did: the far side and
+// Portero's own voice, as the caller heard them. Whoever has the audio tells them.
+func (o *Observer) Caller() *Track { return &o.caller }
+
+// Far is the other side's; see Caller.
+func (o *Observer) Far() *Track { return &o.far }
+
+// Deaf says whether what the other side says is not known well enough, because
+// packets of it were lost or late: then nothing is said of the exchange.
+func (o *Observer) Deaf(deaf bool) { o.deaf = deaf }
 
 // Answered says when the caller's leg was answered (the 200 to the INVITE).
 // Only the first counts.
@@ -89,10 +110,12 @@ func (o *Observer) Evidence() []policy.Evidence {
 	case o.longest >= shortMonologue:
 		e = append(e, monologue(llrMonologue, recordingShort, shortMonologue))
 	}
-	if k, ok := o.keys.evidence(); ok {
-		e = append(e, k)
+	e = o.keys.evidence(e, o.weights)
+	if o.deaf || o.answered.IsZero() || len(o.far.spans) == 0 || o.far.full || o.caller.full {
+		return e
 	}
-	return e
+	x := exchanged(&o.caller, &o.far, o.answered)
+	return append(e, x.evidence(o.weights)...)
 }
 
 // Thresholds and weights. No public data separates callers by turns on the

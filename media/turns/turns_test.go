@@ -38,7 +38,7 @@ func TestKeysOfMachines(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, period := range []float64{500, 350, 333, 250, 120} {
 		for _, n := range []int{3, 4, 8} {
-			o := New()
+			o := New(nil)
 			phase := 20 * r.Float64()
 			var at []float64
 			for i := range n {
@@ -67,7 +67,7 @@ func TestKeysOfPeople(t *testing.T) {
 		var regular, human int
 		const runs = 3000
 		for range runs {
-			o := New()
+			o := New(nil)
 			at := []float64{100}
 			for i := 1; i < c.n; i++ {
 				at = append(at, at[i-1]+max(120, 350+80*r.NormFloat64()))
@@ -93,8 +93,31 @@ func TestKeysOfPeople(t *testing.T) {
 	}
 }
 
+// How long keys are held: the same each time by a program and by many telephones,
+// differently by who presses them longer.
+func TestKeysHeld(t *testing.T) {
+	for _, c := range []struct {
+		held []int // ms
+		says string
+		llr  float64
+	}{
+		{[]int{100, 100, 100, 100, 100}, "held 5 keys equally long: 100ms each", 0.48},
+		{[]int{80, 240, 140, 300}, "held 4 keys unevenly long: 190ms each, deviating by 100ms", -1},
+		{[]int{80, 240, 140}, "", 0},
+	} {
+		o := New(nil)
+		for i, d := range c.held {
+			o.Digit(codec.Digit{Key: '1', At: start.Add(time.Duration(i) * 700 * time.Millisecond), Duration: ms(float64(d))})
+		}
+		e, _ := find(o.Evidence(), "keys.held")
+		if e.Says != c.says || e.LLR < c.llr-0.01 || e.LLR > c.llr+0.01 {
+			t.Errorf("%v: %+v", c.held, e)
+		}
+	}
+}
+
 func TestKeysTooFew(t *testing.T) {
-	o := New()
+	o := New(nil)
 	o.Digit(codec.Digit{Key: '1', At: start})
 	o.Digit(codec.Digit{Key: '2', At: start.Add(500 * time.Millisecond)})
 	o.Digit(codec.Digit{Key: '3', At: start.Add(10 * time.Second)}) // another menu
@@ -120,7 +143,7 @@ func TestTurns(t *testing.T) {
 		{"long message", 0, []span{{1, 10}, {10.5, 28}}, false, recordingLong},
 		{"leaves room", 0, []span{{1, 6}, {7.5, 14}, {15.5, 22}}, false, 0},
 	} {
-		o := New()
+		o := New(nil)
 		for tick := range 1500 {
 			at := float64(tick) * 0.02
 			if at >= c.answered {
@@ -144,7 +167,7 @@ func TestTurns(t *testing.T) {
 
 // Changes and every frame are two ways to say the same.
 func TestTransitionsAndFramesAgree(t *testing.T) {
-	frames, changes := New(), New()
+	frames, changes := New(nil), New(nil)
 	frames.Answered(start)
 	changes.Answered(start)
 	last := false
@@ -166,7 +189,7 @@ func TestTransitionsAndFramesAgree(t *testing.T) {
 }
 
 func BenchmarkSpeech(b *testing.B) {
-	o := New()
+	o := New(nil)
 	b.ReportAllocs()
 	for i := range b.N {
 		o.Speech(start.Add(time.Duration(i)*20*time.Millisecond), i&64 != 0)

@@ -130,7 +130,7 @@ func TestCompileReportsEveryMistake(t *testing.T) {
 		{"the clock", when(`now() > now`), []string{"rules[0].when: "}},
 		{"unknown list", when(`in_list("vpi")`), []string{`there is no list "vpi"; the lists are: vip (line 1, column 9`}},
 		{"computed list", when(`in_list(from)`), []string{"in_list takes a name in quotes"}},
-		{"unknown evidence", when(`has("voise.synthetic")`), []string{`no evidence is named "voise.synthetic"; is it voice.synthetic? the names are: campaign.same_speech, identity.failed`}},
+		{"unknown evidence", when(`has("voise.synthetic")`), []string{`no evidence is named "voise.synthetic"; is it voice.synthetic? the names are: analysis.late, campaign.same_speech`}},
 		{"unknown class", when(`class == "robot"`), []string{`class is never "robot"; it is one of: human, assistant, recording, unknown (line 1, column 10`}},
 		{"unknown class in a list", when(`class in ["human", "bot"]`), []string{`class is never "bot"`}},
 		{"unknown verstat", when(`verstat == "valid"`), []string{`verstat is never "valid"; it is one of: passed, failed, none`}},

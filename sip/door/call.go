@@ -345,7 +345,7 @@ func (c *call) arrive() {
 		c.refuse(488, "Not Acceptable Here: "+err.Error())
 		return
 	}
-	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Carrier: c.caller.web.carrier()}); err != nil {
+	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Carrier: c.caller.web.carrier(), TapHeard: true}); err != nil {
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return

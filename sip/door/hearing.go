@@ -112,6 +112,7 @@ type hearing struct {
 	w       *worker
 	set     int // its turn
 	tap     *relay.Tap
+	heard   *relay.Tap  // what the caller is sent; nil: nobody asked for it
 	talking atomic.Bool // keys are told to the call
 	leaving bool        // the call's own: it ends
 
@@ -133,7 +134,7 @@ type hearing struct {
 
 // startHearing has the caller heard from now on.
 func (c *call) startHearing() {
-	h := &hearing{c: c, tap: c.session.Tap(), judged: c.judged}
+	h := &hearing{c: c, tap: c.session.Tap(), heard: c.session.HeardTap(), judged: c.judged}
 	if c.judged != nil {
 		v := c.judged.Verdict()
 		h.verdict.Store(&v)
@@ -174,6 +175,10 @@ func (h *hearing) listen(now time.Time) {
 func (h *hearing) take() {
 	buf := packets.Get().(*[2048]byte)
 	defer packets.Put(buf)
+	if h.judged != nil && h.heard != nil {
+		h.takeHeard(buf[:])
+		h.judged.Late(int(h.tap.Dropped()), int(h.heard.Dropped()))
+	}
 	for {
 		p, at, ok := h.tap.Next(buf[:])
 		if !ok {
@@ -187,6 +192,20 @@ func (h *hearing) take() {
 		}
 		if h.talking.Load() {
 			_ = h.decoder().Packet(p, at, h.onFrame, h.onDigit)
+		}
+	}
+}
+
+// takeHeard hands on what the caller is sent. It is the analysis of a call that is
+// judged alone: a recording has its own copy.
+func (h *hearing) takeHeard(buf []byte) {
+	for {
+		p, at, ok := h.heard.Next(buf)
+		if !ok {
+			return
+		}
+		if !h.secure {
+			h.judged.Heard(p, at)
 		}
 	}
 }

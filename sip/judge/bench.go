@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/portero/portero/media/turns"
 	"github.com/portero/portero/media/voice"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/campaign"
@@ -24,6 +25,7 @@ type Bench struct {
 	Rules     *rules.Set      // required
 	Fusion    *policy.Fusion  // nil is the built-in one
 	Voice     *voice.Model    // nil is the built-in one
+	Turns     *turns.Weights  // nil is the built-in ones
 	Campaigns *campaign.Index // nil: campaigns are not looked for
 	Config    Config
 	Mode      policy.Mode // recorded with the calls; judgement is the same in both
@@ -43,6 +45,9 @@ func (b *Bench) prepare() {
 	b.zone = zone
 	if b.Fusion == nil {
 		b.Fusion = policy.DefaultFusion()
+	}
+	if b.Turns == nil {
+		b.Turns = turns.DefaultWeights()
 	}
 	if b.Voice == nil {
 		b.Voice = voice.Default()

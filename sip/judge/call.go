@@ -28,8 +28,11 @@ type Call struct {
 	prior      float64 // log-odds
 	facts      policy.Facts
 
-	ear   *ear
-	queue queue
+	ear     *ear
+	queue   queue // of the caller's packets
+	others  queue // of those that the caller is sent
+	missed  int   // the caller's packets that the analysis was too slow for
+	unheard int   // and of those that the caller is sent
 
 	campaignID string
 	twin       bool // another call is this one at another place
@@ -81,7 +84,7 @@ func newCall(b *Bench, a Arrival) *Call {
 	return &Call{
 		bench: b, start: a.At, next: a.At.Add(tickEvery),
 		prior:      b.Config.prior(b.Fusion) + a.Load.Shift,
-		ear:        newEar(b.Voice),
+		ear:        newEar(b.Voice, b.Turns),
 		facts:      policy.Facts{Stage: policy.Arrival},
 		campaignID: newName(),
 	}
@@ -116,6 +119,23 @@ func (c *Call) Packet(rtp []byte, at time.Time) {
 	}
 	c.queue.add(rtp, at, at.Sub(c.start))
 }
+
+// Heard takes an RTP packet that the caller is sent, the far side's or Portero's
+// own, as Packet takes those of the caller.
+func (c *Call) Heard(rtp []byte, at time.Time) {
+	if c.ended {
+		return
+	}
+	c.run(at.Add(-late))
+	if c.ear.full || at.Sub(c.start) > lastTick {
+		return
+	}
+	c.others.add(rtp, at, at.Sub(c.start))
+}
+
+// Late tells how many packets so far the analysis was too slow for, so that they
+// never came here: of the caller's, and of those that the caller is sent.
+func (c *Call) Late(caller, heard int) { c.missed, c.unheard = caller, heard }
 
 // Advance runs every tick up to now and returns the decisions that are new.
 func (c *Call) Advance(now time.Time) []policy.Decision {
@@ -200,6 +220,7 @@ func (c *Call) hear(until time.Time) {
 		c.tellAnswer(at)
 		c.ear.packet(b, at)
 	})
+	c.others.drain(until, c.ear.heardPacket)
 	c.tellAnswer(until)
 }
 
@@ -221,13 +242,19 @@ func (c *Call) screenBegins(at time.Time) {
 
 // evaluate brings verdict and facts up to date.
 func (c *Call) evaluate(at time.Time) {
-	ev := c.ear.evidence(append(make([]policy.Evidence, 0, 16), c.signalling...))
-	ev = append(ev, c.campaign...)
+	ev := append(make([]policy.Evidence, 0, 24), c.signalling...)
+	abstains := c.abstains()
+	if !abstains {
+		ev = append(c.ear.evidence(ev, c.unheard), c.campaign...)
+	}
 	for i := range ev {
 		ev[i].LLR, ev[i].Recording = round(ev[i].LLR, 100), round(ev[i].Recording, 100)
 	}
 	v := c.bench.Fusion.Verdict(c.prior, ev, at)
 	v.PMachine = round(v.PMachine, 1e4)
+	if c.missed > 0 { // in no ratio, and no reason for a class
+		v.Evidence = policy.Sorted(append(v.Evidence, c.lateness(abstains)))
+	}
 	c.verdict = v
 	if n := len(c.verdicts); n == 0 || c.verdicts[n-1].Class != v.Class || math.Abs(c.verdicts[n-1].PMachine-v.PMachine) >= 0.05 {
 		c.verdicts = append(c.verdicts, v)

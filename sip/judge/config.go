@@ -15,6 +15,9 @@ type Config struct {
 	// Fusion is a file of weights, caps and thresholds (the shape of
 	// policy/fusion.json); empty is the built-in one. Default: empty.
 	Fusion string `yaml:"fusion"`
+	// Turns is a file of how likely it is how people and machines take turns (the
+	// shape of media/turns/weights.json); empty is the built-in one. Default: empty.
+	Turns string `yaml:"turns"`
 	// Model is the voice model's file; empty is the built-in one. Default:
 	// empty.
 	Model string `yaml:"model"`

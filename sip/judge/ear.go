@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"time"
 
 	"github.com/portero/portero/media/acoustic"
@@ -16,8 +17,9 @@ import (
 // refused, before a word was said.
 type ear struct {
 	model   *voice.Model
-	codecs  []payload // told before the decoder was there
-	turns   turns.Observer
+	codecs  []payload // told so far
+	turns   *turns.Observer
+	other   *other         // what the caller hears; nil before the first packet of that
 	decoder *codec.Decoder // nil, as the next three, before the first packet
 	voice   *voice.Listener
 	line    *line.Observer
@@ -54,7 +56,7 @@ const (
 	maxGap = 10 * codec.Rate
 )
 
-func newEar(m *voice.Model) *ear { return &ear{model: m} }
+func newEar(m *voice.Model, w *turns.Weights) *ear { return &ear{model: m, turns: turns.New(w)} }
 
 // open makes what the first packet needs.
 func (e *ear) open() {
@@ -63,16 +65,35 @@ func (e *ear) open() {
 	for _, p := range e.codecs {
 		e.decoder.Payload(p.pt, p.name, p.clock)
 	}
-	e.codecs = nil
 }
 
 // payload tells a payload type of the caller's stream.
 func (e *ear) payload(pt uint8, name string, clock int) {
-	if e.decoder == nil {
-		e.codecs = append(e.codecs, payload{pt, name, clock})
-		return
+	p := payload{pt, name, clock}
+	if i := slices.IndexFunc(e.codecs, func(k payload) bool { return k.pt == pt }); i >= 0 {
+		e.codecs[i] = p
+	} else {
+		e.codecs = append(e.codecs, p)
 	}
-	e.decoder.Payload(pt, name, clock)
+	if e.decoder != nil {
+		e.decoder.Payload(pt, name, clock)
+	}
+	if e.other != nil {
+		e.other.payload(pt, name)
+	}
+}
+
+// heardPacket takes a packet that the caller is sent.
+func (e *ear) heardPacket(b []byte, at time.Time) {
+	if e.other == nil {
+		e.other = newOther(e.turns.Far())
+		for _, p := range e.codecs {
+			e.other.payload(p.pt, p.name)
+		}
+	}
+	if !e.full && e.other.activity.Seconds() < maxHeard {
+		e.other.packet(b, at)
+	}
 }
 
 func (e *ear) packet(b []byte, at time.Time) {
@@ -99,6 +120,7 @@ func (e *ear) frame(f *codec.Frame) {
 		e.began = f.At
 	} else if f.At.Sub(e.frameAt) > silent {
 		e.turns.Speech(e.frameAt, false)
+		e.turns.Caller().Gap(f.At.Add(-time.Duration(len(f.PCM)) * (time.Second / codec.Rate)))
 	}
 	e.frameAt = f.At
 	e.gap(f)
@@ -112,6 +134,7 @@ func (e *ear) frame(f *codec.Frame) {
 		e.line.Frame(f)
 	}
 	e.turns.Speech(f.At, e.voice.Activity().Active())
+	e.turns.Caller().Heard(f.At, e.voice.Activity())
 }
 
 // gap keeps the print in step where samples were lost or not sent. A timestamp
@@ -166,8 +189,12 @@ func (e *ear) words() []uint32 {
 	return e.print.Print()
 }
 
-// evidence adds what the observers say to ev.
-func (e *ear) evidence(ev []policy.Evidence) []policy.Evidence {
+// evidence adds what the observers say to ev. dropped is how many packets of the
+// other side the analysis was too slow for.
+func (e *ear) evidence(ev []policy.Evidence, dropped int) []policy.Evidence {
+	if e.other != nil {
+		e.turns.Deaf(e.other.deaf(dropped))
+	}
 	if e.voice != nil {
 		ev = append(ev, e.voice.Evidence()...)
 		ev = append(ev, e.line.Evidence()...)

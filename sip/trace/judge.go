@@ -198,6 +198,18 @@ func (t *reader) overhear(c *call, src netip.AddrPort, b []byte, at time.Time) {
 	t.guard(c, func() { w.judged.Packet(b, at) })
 }
 
+// overhearOther gives the judge a packet that the caller was sent: from where the
+// caller was told that media comes, to where the caller said it should go, or to
+// where the caller's own comes from (behind NAT). Before an answer has told the
+// caller anything, whatever goes there is early media.
+func (t *reader) overhearOther(c *call, st *stream, b []byte, at time.Time) {
+	w := c.witness
+	if w == nil || w.judged == nil || st.key.dst != w.offered && st.key.dst != w.source || w.told && !st.spoken {
+		return
+	}
+	t.guard(c, func() { w.judged.Heard(b, at) })
+}
+
 // keep holds a packet of the caller's that was captured ahead of the answer.
 func (w *witness) keep(st *stream, b []byte, at time.Time) {
 	if !w.told && w.judged != nil && st.key.src == w.offered && len(w.early) < maxEarly {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,15 +96,22 @@ func TestSameJudge(t *testing.T) {
 	c.Codecs(codecs)
 	c.Answered(answered)
 	c.FarAnswered(answered)
-	for i := range 300 {
-		p := speech(9, i)
+	for i := range 1000 {
+		p, other := speech(9, i), speech(8, i)
+		if i%200 < 120 { // the other side asks for 1.6 s, and is answered 0.8 s later
+			hush(p)
+		}
+		if i%200 >= 80 || i%200 < 10 {
+			hush(other)
+		}
 		if i == 120 {
 			p = key5(9, i)
 		}
 		f.udp(aRTP, bRTP, string(p))
 		c.Packet(p, f.now)
 		c.Advance(f.now)
-		f.udp(bRTP, aRTP, string(speech(8, i))) // the other side is not judged
+		f.udp(bRTP, aRTP, string(other))
+		c.Heard(other, f.now)
 		f.wait(20 * time.Millisecond)
 	}
 	c.Ended(f.now)
@@ -127,8 +135,18 @@ func TestSameJudge(t *testing.T) {
 	if got.Decision.Rule != "five" || got.Decision.Stage != policy.Listening || len(got.Verdict.Evidence) == 0 {
 		t.Errorf("the judge did not hear the caller: %s", text(got.Decision, got.Verdict))
 	}
+	if !slices.ContainsFunc(got.Verdict.Evidence, func(e Evidence) bool { return e.Name == "turns.spread" && e.LLR > 1 }) {
+		t.Errorf("the judge did not hear the other side: %s", text(got.Verdict))
+	}
 	if s := got.CallerStream(); s == nil || s.Source != aRTP || s.Digits != "5" {
 		t.Errorf("the caller's stream is %+v", s)
+	}
+}
+
+// hush makes a packet one of a quiet room.
+func hush(p []byte) {
+	for i := range p[12:] {
+		p[12+i] = byte(0x7e + i%2*0x80)
 	}
 }
 

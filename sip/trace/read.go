@@ -211,7 +211,10 @@ func (t *reader) rtp(s *segment, h header12) {
 	st.packet(h, s.payload, s.at)
 	if st.heard {
 		t.overhear(st.call, s.src, s.payload, s.at)
-	} else if w := st.call.witness; w != nil {
+		return
+	}
+	t.overhearOther(st.call, st, s.payload, s.at)
+	if w := st.call.witness; w != nil {
 		w.keep(st, s.payload, s.at)
 	}
 }
@@ -245,6 +248,8 @@ func (t *reader) adopt(s *stray, c *call) {
 		st.packet(h, b, p.at)
 		if st.heard {
 			t.overhear(c, s.key.src, b, p.at)
+		} else {
+			t.overhearOther(c, st, b, p.at)
 		}
 	}
 	c.last = later(c.last, s.stats.LastAt)

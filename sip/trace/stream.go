@@ -57,6 +57,8 @@ type stream struct {
 	quiet bool // comfort noise
 	heard bool // it goes where the caller was told to send, unencrypted
 
+	spoken bool // it comes from there: what the caller hears
+
 	events *codec.Decoder // made for the first event
 	digits []byte
 }
@@ -90,8 +92,11 @@ func (s *stream) lookup(pt uint8) {
 	s.pt, s.epoch = int(pt), s.call.epoch
 	c, ok := sdp.Codec{PT: pt}, false
 	rank := 0
-	s.heard = false
+	s.heard, s.spoken = false, false
 	for _, e := range s.call.media {
+		if e.addr == s.key.src && e.callee && !e.secure {
+			s.spoken = true
+		}
 		if e.addr == s.key.dst && e.callee && !e.secure {
 			s.heard = true
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/record"
 	"github.com/portero/portero/media/relay"
+	"github.com/portero/portero/media/turns"
 	"github.com/portero/portero/media/voice"
 	"github.com/portero/portero/media/webrtc"
 	"github.com/portero/portero/policy"
@@ -125,6 +126,13 @@ func (c *Config) check(r *reader) {
 		b, err := io.ReadAll(f)
 		if err == nil {
 			_, err = policy.ParseFusion(b)
+		}
+		return err
+	})
+	checkFile(top, "judgement.turns", c.Judge.Turns, func(f io.Reader) error {
+		b, err := io.ReadAll(f)
+		if err == nil {
+			_, err = turns.ParseWeights(b)
 		}
 		return err
 	})

@@ -318,6 +318,7 @@ func (d *testDoor) Records() ([]byte, error) {
 //	door drain                   the door takes no new calls and closes
 //	door speak FROM ADDRESS      the caller at FROM says something to that address,
 //	                             after a second of a quiet room
+//	door flood FROM ADDRESS      the caller at FROM sends a minute of audio at once
 //	door says ADDRESS LANGUAGE PROMPT [20ms] [cut]
 //	                             that prompt comes to that address, within 30 s, in
 //	                             packets so long; to its end, or until it is
@@ -349,6 +350,8 @@ func (d *testDoor) Do(words []string) error {
 		return heard(words[1])
 	case len(words) == 3 && words[0] == "speak":
 		return d.speak(words[1], words[2])
+	case len(words) == 3 && words[0] == "flood":
+		return d.flood(words[1], words[2])
 	case len(words) >= 4 && words[0] == "says":
 		return d.says(words[1], words[2], words[3], words[4:])
 	case len(words) == 2 && words[0] == "recording":
@@ -393,7 +396,7 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, heard, recording, speak, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, heard, recording, speak, flood, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
 }
 
 // target waits until an address fares as a script says.

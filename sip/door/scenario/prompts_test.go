@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -29,6 +30,28 @@ func (d *testDoor) speak(from, to string) error {
 	}
 	room := bytes.Repeat([]byte{0x7e, 0xfd}, codec.Rate/2)
 	d.send(c, net.UDPAddrFromAddrPort(at), codec.MuLaw.Encode(room, words))
+	return nil
+}
+
+// flood has the caller at an address send a minute of µ-law at once: more than the
+// ring to the analysis holds.
+func (d *testDoor) flood(from, to string) error {
+	at, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return fmt.Errorf("door flood: %w", err)
+	}
+	c, err := d.phone(from)
+	if err != nil {
+		return err
+	}
+	p := append([]byte{0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, bytes.Repeat([]byte{0x7a, 0xfb}, 80)...)
+	for i := range 3000 {
+		binary.BigEndian.PutUint16(p[2:], uint16(i))
+		binary.BigEndian.PutUint32(p[4:], uint32(160*i))
+		if _, err := c.WriteTo(p, net.UDPAddrFromAddrPort(at)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
