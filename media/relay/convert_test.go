@@ -19,7 +19,7 @@ func change(t testing.TB, from, to uint8, in, out string) Change {
 // TestConvert: a caller in A-law with keys as 101 and a far side in µ-law with
 // keys as 96. What neither agreed on, and what is no RTP, passes as it is.
 func TestConvert(t *testing.T) {
-	c := newCall(t, Options{TapFar: true})
+	c := newCall(t, Options{TapHeard: true})
 	toCaller, toFar := c.s.Addr(CallerSide), c.s.Addr(FarSide)
 	c.s.Far().Convert(
 		NewConversion(change(t, 8, 0, "PCMA", "PCMU"), Change{From: 101, To: 96}),
@@ -64,7 +64,7 @@ func TestConvert(t *testing.T) {
 		if got, _ := receive(t, c.caller.rtp, soon); !bytes.Equal(got, want) {
 			t.Fatalf("payload type %d: the caller got %x, want %x", x.pt, got, want)
 		}
-		if p, _, ok := c.s.FarTap().Next(make([]byte, 2048)); !ok || !bytes.Equal(p, want) {
+		if p, _, ok := c.s.HeardTap().Next(make([]byte, 2048)); !ok || !bytes.Equal(p, want) {
 			t.Fatalf("payload type %d: the far tap has %x, the caller got %x", x.pt, p, want)
 		}
 	}
