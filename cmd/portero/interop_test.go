@@ -29,6 +29,7 @@ func TestInterop(t *testing.T) {
 		{"same judge", testSameJudge},
 		{"baresip", testBaresip},
 		{"SIP.js", testSIPjs},
+		{"browser", testBrowser},
 		{"reload", testReload},
 		{"drain", testDrain},
 	} {

@@ -9,6 +9,22 @@ import (
 	"github.com/portero/portero/cmd/portero/config"
 )
 
+// What the page for browsers shows as a configuration is one.
+func TestBrowserReadme(t *testing.T) {
+	const name = "../../configs/browser/README.md"
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(b)
+	if m == nil {
+		t.Fatal("it shows no configuration")
+	}
+	if _, err := config.Parse(name, m[1]); err != nil {
+		t.Error(err)
+	}
+}
+
 // What README.md shows as a configuration is one, and the files and targets it
 // names exist.
 func TestReadme(t *testing.T) {
