@@ -141,6 +141,9 @@ type Media struct {
 	Codec    string  `json:"codec"`     // encoding name, as in rtpmap
 	Latched  string  `json:"latched"`   // ip:port the media was accepted from; empty when none came
 	Dropped  uint64  `json:"dropped"`   // packets refused: foreign source, malformed, over a limit
+	SRTP     string  `json:"srtp"`      // the suite it was encrypted with toward the door, as in RFC 4568; empty: it was not
+	Forged   uint64  `json:"forged"`    // packets refused because the side's SRTP key did not make them
+	Replayed uint64  `json:"replayed"`  // packets refused because they had come before, of SRTP
 }
 
 // Fingerprint is the caller's stack as sip/fingerprint saw it.

@@ -309,6 +309,7 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 	}
 	l.hop = c.d.hopAt(l.transport, c.in.local)
 	l.connection = c.in.connection
+	l.secures()
 	l.learn(req)
 	l.auth = c.trunk.Credentials.client()
 	// Every response to it has this tag.
@@ -345,6 +346,7 @@ func (c *call) arrive() {
 		c.refuse(488, "Not Acceptable Here: "+err.Error())
 		return
 	}
+	c.caller.passesKeys(offer)
 	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Carrier: c.caller.web.carrier(), TapHeard: true}); err != nil {
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))

@@ -3,6 +3,7 @@ package door
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/portero/portero/sip/identity/verifier"
 	"github.com/portero/portero/sip/limit"
 	"github.com/portero/portero/sip/refusal"
+	"github.com/portero/portero/sip/sdp"
 	"github.com/portero/portero/sip/upstream"
 )
 
@@ -117,6 +119,10 @@ type Config struct {
 	// Outbound says which numbers the PBX may call, and by which trunk; the first
 	// rule that fits counts. Default: none, and calls of the PBX get 403.
 	Outbound []OutboundRule `yaml:"outbound"`
+	// SRTPSuites are the suites of SRTP that are taken, the most preferred first;
+	// offers have the first two, as more would not fit into an INVITE over UDP.
+	// Default: all six, AES_CM_128_HMAC_SHA1_80 and AEAD_AES_128_GCM first.
+	SRTPSuites []string `yaml:"srtp_suites"`
 	// Limits bound what sources, trunks and callers may do.
 	Limits limit.Config `yaml:"limits"`
 	// HEP mirrors all signalling, and RTCP if wanted, to a Homer. Default: off.
@@ -156,6 +162,15 @@ type Trunk struct {
 	Record bool `yaml:"record"`
 	// Register keeps the door registered at a carrier that wants it.
 	Register Register `yaml:"register"`
+	// SRTP is what is done about SRTP with keys in the descriptions (SDES, RFC 4568)
+	// on this trunk's legs: optional takes it when it is offered, as RTP/SAVP or at
+	// best effort (RFC 8643), and offers it at best effort when the other side of
+	// the call is encrypted; required offers RTP/SAVP, and refuses with 488 what is
+	// not encrypted; off takes and offers none; pass hands keys and packets between
+	// the two sides untouched, whatever the destination says, and nothing can be
+	// heard or said. The keys are as safe as the signalling that bears them: TLS.
+	// Default: optional.
+	SRTP string `yaml:"srtp"`
 }
 
 // Destination is a place a call can go to: one PBX, or several for the same
@@ -177,6 +192,10 @@ type Destination struct {
 	// Credentials answer the destination's digest challenges. Default: none, and
 	// its challenges pass to the caller.
 	Credentials Credentials `yaml:"credentials"`
+	// SRTP is what is done about SRTP on the legs to and from the PBX: optional,
+	// required or off, as for trunks. That of default_destination is for calls of
+	// the PBX too. Default: optional.
+	SRTP string `yaml:"srtp"`
 }
 
 // Defaults is the configuration of a door that nobody configured.
@@ -203,6 +222,7 @@ func Defaults() Config {
 
 		ReliableProvisional: "pass",
 		Identity:            verifier.Defaults(),
+		SRTPSuites:          slices.Clone(srtpSuites),
 		Refusal:             refusal.Defaults(),
 
 		MaxConnections: 4096, MaxConnectionsPerPeer: 256,
@@ -241,6 +261,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		}
 		t.Credentials.check(at+".credentials", fault)
 		t.Register.check(t, at+".register", fault)
+		checkSRTP(at+".srtp", t.SRTP, fault, srtpOptional, srtpRequired, srtpOff, srtpPass)
 	}
 	c.checkOutbound(fault)
 	if len(c.Destinations) == 0 {
@@ -249,6 +270,11 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	for name, d := range c.Destinations {
 		d.Credentials.check("destinations."+name+".credentials", fault)
 		d.check(func(path, format string, args ...any) { fault("destinations."+name+path, format, args...) })
+	}
+	for i, s := range c.SRTPSuites {
+		if sdp.SuiteBytes(s) == 0 {
+			fault(fmt.Sprintf("srtp_suites[%d]", i), "%q is not known; allowed: %s", s, strings.Join(sdp.Suites(), ", "))
+		}
 	}
 	c.Upstream.Check(fault)
 	for i, a := range c.PBX {

@@ -67,6 +67,11 @@ func TestConfigFaults(t *testing.T) {
 			`dns.servers[1]: "dns.example" is not the address of a name server like 192.0.2.53 or 192.0.2.53:53`},
 		{"call rate", func(c *Config) { c.MaxCallRate = -1 }, `max_call_rate: -1 is too small; allowed: 0 and more`},
 		{"proxy missing", func(c *Config) { c.Proxy = "people" }, `proxy: "people" is not a destination; allowed: agents, bots`},
+		{"srtp", func(c *Config) {
+			c.Trunks[0].SRTP = "maybe"
+			c.Destinations["bots"] = Destination{URI: "sip:b", SRTP: "pass"}
+		}, `trunks[0].srtp: "maybe" is not known; allowed: optional, required, off, pass` + `destinations.bots.srtp: "pass" is not known; allowed: optional, required, off`},
+		{"srtp suites", func(c *Config) { c.SRTPSuites = []string{"NULL_HMAC_SHA1_80"} }, `srtp_suites[0]: "NULL_HMAC_SHA1_80" is not known; allowed: AEAD_AES_128_GCM, AEAD_AES_256_GCM, AES_256_CM_HMAC_SHA1_32, AES_256_CM_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32, AES_CM_128_HMAC_SHA1_80`},
 		{"strangers", func(c *Config) { c.Strangers = "ban" }, `strangers: "ban" is not known; allowed: drop, refuse`},
 		{"caller id", func(c *Config) { c.CallerID = "600" }, `caller_id: "600" is not a SIP URI with a user, like sip:+15550100@192.0.2.1`},
 		{"calls", func(c *Config) { c.MaxCalls = 0 }, `max_calls: 0 is too small; allowed: 1 and more`},

@@ -211,7 +211,7 @@ func (l *leg) moveOffer() []byte {
 	m.Lines = append(m.Lines, sdp.Line{Type: 'a', Value: "ptime:" + strconv.Itoa(ptime)}, sdp.Line{Type: 'a', Value: sdp.SendRecv})
 	d.Media = []*sdp.Media{m}
 	setConnection(d, l.mediaAddr().Addr(), false)
-	return l.described(d, l.mediaAddr().Addr())
+	return l.described(d, l.mediaAddr().Addr(), l.theirs)
 }
 
 // lacking is what can be offered beside some codecs because they are converted to

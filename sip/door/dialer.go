@@ -151,6 +151,8 @@ func (c *call) ringUp(s *search, callID, number string) error {
 		callID: callID, localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
 	l.hop = c.d.hopFor(l.transport, l.peer)
 	l.auth = c.d.cfg.Destinations[c.d.cfg.CallbackVia].Credentials.client()
+	l.srtp = c.d.cfg.Destinations[c.d.cfg.CallbackVia].SRTP
+	l.securesByDefault()
 	c.rec.Transport = l.transport
 	from := l.hop.contact("portero", "UDP")
 	if c.d.cfg.CallerID != "" {

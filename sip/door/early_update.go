@@ -34,7 +34,8 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 	offer, err := l.read(content)
 	switch {
 	case err != nil:
-		l.respondPlain(in, 400, "Bad Request: "+err.Error())
+		code, reason := unreadable(err)
+		l.respondPlain(in, code, reason)
 		return
 	case b.updating[l].in != nil, offer != nil && *own == theirOffer:
 		l.respondPlain(in, 500, "Server Internal Error: an offer or UPDATE is open", retryAfter())

@@ -85,6 +85,7 @@ func (c *call) newFar(dest string, t target) *leg {
 		callID: token(20) + "@portero", localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
 	l.log = c.log.WithLazy(zap.String("far_call_id", l.callID))
 	l.hop = c.d.hopFor(t.transport, t.hostport)
+	l.securesFar()
 	l.auth = c.d.cfg.Destinations[dest].Credentials.client()
 	l.local, l.remote = c.caller.remote, c.caller.local
 	l.target = *t.uri.Clone()

@@ -411,6 +411,7 @@ func (c *call) verdict() policy.Verdict {
 // two sides can hear it.
 func (c *call) callersCodecs() (codecs map[uint8]sdp.Codec, secure bool) {
 	codecs = map[uint8]sdp.Codec{}
+	var both []*sdp.Media
 	for _, d := range []*sdp.Description{c.caller.theirs, c.caller.ours} {
 		if d == nil {
 			continue
@@ -419,7 +420,8 @@ func (c *call) callersCodecs() (codecs map[uint8]sdp.Codec, secure bool) {
 		if m == nil || m.Port == 0 {
 			continue
 		}
-		secure = secure || encrypted(m)
+		both = append(both, m)
+		secure = blind(both[0], m)
 		for _, k := range m.Codecs() {
 			codecs[k.PT] = k
 		}

@@ -24,7 +24,8 @@ func (c *call) leaving(far *leg) {
 		if offer, err := l.read(bodyOf(in.req)); err == nil {
 			l.answerReinvite(in, offer)
 		} else {
-			l.respondPlain(in, 400, "Bad Request: "+err.Error())
+			code, reason := unreadable(err)
+			l.respondPlain(in, code, reason)
 		}
 	}
 	if far.in != nil {

@@ -89,9 +89,12 @@ type leg struct {
 	theirs  *sdp.Description
 	mux     bool // RTCP on RTP's port is agreed with the peer, or offered (RFC 5761)
 	ours    *sdp.Description
-	far     *relay.Far // the media ports toward a far leg
-	web     *browser   // the peer speaks WebRTC; nil: it does not
-	counted bool       // counts as a busy agent
+	far     *relay.Far        // the media ports toward a far leg
+	web     *browser          // the peer speaks WebRTC; nil: it does not
+	srtp    string            // off, optional, required, pass (secure.go); empty: untouched
+	keys    map[string][]byte // by suite: what the leg sends with
+	suite   string            // agreed on last
+	counted bool              // counts as a busy agent
 
 	added     []sdp.Codec // what the door added to the last offer that this leg's peer got (convert.go)
 	agreement agreement   // what a far leg's conversion follows from
@@ -290,8 +293,9 @@ func (l *leg) retarget(c *sipmsg.ContactHeader) {
 
 // described counts the description's version up when it differs from the last
 // one sent on this leg (RFC 3264 section 8), and sets its origin to the leg's
-// own: the two legs are two sessions.
-func (l *leg) described(d *sdp.Description, at netip.Addr) []byte {
+// own: the two legs are two sessions. toward is what of the peer's its encryption
+// fits (secure.go).
+func (l *leg) described(d *sdp.Description, at netip.Addr, toward *sdp.Description) []byte {
 	user := "-"
 	for i := range d.Lines {
 		if d.Lines[i].Type == 'o' {
@@ -305,10 +309,7 @@ func (l *leg) described(d *sdp.Description, at netip.Addr) []byte {
 	if m := anchored(d); m != nil && m.Port != 0 && l.mux && l.web == nil && !muxes(d) {
 		m.Lines = append(m.Lines, sdp.Line{Type: 'a', Value: "rtcp-mux"})
 	}
-	wire := d
-	if l.web != nil {
-		wire = l.web.dress(d)
-	}
+	wire := l.dressed(d, toward)
 	rest := string(wire.Bytes())
 	if rest != l.sent {
 		if l.sent != "" {

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -11,25 +12,28 @@ import (
 
 // hidden are attributes that describe one leg's transport and would be wrong
 // on the other, whose media goes through the relay (RFC 8839 ICE, RFC 3605, RFC
-// 5761, RFC 9143 BUNDLE). Keys of SRTP (RFC 4568) are the two sides' own affair
-// and pass untouched, as the packets do.
+// 5761, RFC 9143 BUNDLE). What becomes of SRTP's keys is told in secure.go.
 var hidden = map[string]bool{
 	"ice-pacing": true, "bundle-only": true,
 	"candidate": true, "ice-ufrag": true, "ice-pwd": true, "ice-options": true, "ice-lite": true, "ice-mismatch": true,
 	"end-of-candidates": true, "remote-candidates": true, "rtcp": true, "rtcp-mux": true, "rtcp-mux-only": true,
 }
 
-// read parses a message's session description, nil if it has none.
+// read parses a message's session description, nil if it has none, and takes its
+// encryption off.
 func (l *leg) read(b body) (*sdp.Description, error) {
 	raw := b.sdp()
 	if raw == nil {
 		return nil, nil
 	}
 	d, err := sdp.Parse(raw)
-	if err == nil && l.web != nil {
+	if err != nil {
+		return nil, err
+	}
+	if l.web != nil {
 		return l.web.plain(d)
 	}
-	return d, err
+	return l.undressed(d)
 }
 
 // anchored is the media section that goes through the relay, which carries one
@@ -88,27 +92,37 @@ func (l *leg) rewriteAnswer(answer, offer *sdp.Description) []byte {
 	if other := l.c.other(l); other != nil {
 		answer = understood(answer, offer, other.added)
 	}
-	return l.rewrite(answering(answer, offer))
+	return l.rewriteAt(answering(answer, offer), l.mediaAddr(), cmp.Or(offer, l.theirs))
 }
 
 // inRefusal is a body for a response that refuses, as this leg's peer gets it: a
 // description in it says what the other side could do (488) or lacks (580). It
 // agrees to nothing, and this leg's own description stays as it is.
 func (l *leg) inRefusal(b body) []byte {
-	d, err := l.read(b)
-	if d == nil || err != nil {
+	raw := b.sdp()
+	if raw == nil {
+		return b.data
+	}
+	d, err := sdp.Parse(raw)
+	if err != nil {
 		return b.data
 	}
 	view := *l
-	return b.with(view.rewrite(d))
+	if l.srtp != "" && l.srtp != srtpPass {
+		view.srtp = srtpOff
+		for _, m := range d.Media { // no key is agreed on, and none crosses
+			m.Lines = slices.DeleteFunc(m.Lines, isCrypto)
+		}
+	}
+	return b.with(view.rewriteAt(d, l.mediaAddr(), nil))
 }
 
 // rewrite turns the other side's description into the one this leg's peer gets:
 // everything as it was, but media comes from and goes to the relay, and what is
 // not relayed is declined (RFC 3264 section 6).
-func (l *leg) rewrite(in *sdp.Description) []byte { return l.rewriteAt(in, l.mediaAddr()) }
+func (l *leg) rewrite(in *sdp.Description) []byte { return l.rewriteAt(in, l.mediaAddr(), l.theirs) }
 
-func (l *leg) rewriteAt(in *sdp.Description, at netip.AddrPort) []byte {
+func (l *leg) rewriteAt(in *sdp.Description, at netip.AddrPort, toward *sdp.Description) []byte {
 	if l.theirs == nil { // an offer: what the other side can do, the relay can
 		l.mux = muxes(in)
 	}
@@ -116,6 +130,7 @@ func (l *leg) rewriteAt(in *sdp.Description, at netip.AddrPort) []byte {
 	main := slices.Index(in.Media, anchored(in))
 	held := false
 	for i, m := range d.Media {
+		m.Secure = nil // the other side's
 		if i != main {
 			d.Media[i] = declined(m)
 			continue
@@ -136,7 +151,7 @@ func (l *leg) rewriteAt(in *sdp.Description, at netip.AddrPort) []byte {
 		return s.Type == 'c' || s.Type == 'a' && (hidden[strings.ToLower(name)] || strings.EqualFold(name, "group"))
 	})
 	setConnection(d, at.Addr(), held)
-	return l.described(d, at.Addr())
+	return l.described(d, at.Addr(), toward)
 }
 
 // setConnection puts the session's connection line where it belongs: after the
@@ -169,6 +184,7 @@ func (l *leg) settleMedia(d *sdp.Description) {
 	if m == nil || m.Port == 0 {
 		return
 	}
+	l.settleKeys(m)
 	rtp, err := d.RTP(m)
 	if err != nil || rtp.Addr().IsUnspecified() {
 		return // a name, or hold: what arrives tells where to send
@@ -206,7 +222,7 @@ func common(d *sdp.Description) (v voice, ok bool) {
 		return v, false
 	}
 	m := d.Audio()
-	if m == nil || m.Port == 0 || strings.ToUpper(m.Proto) != "RTP/AVP" && strings.ToUpper(m.Proto) != "RTP/AVPF" {
+	if m == nil || m.Port == 0 || keyed(m) || strings.ToUpper(m.Proto) != "RTP/AVP" && strings.ToUpper(m.Proto) != "RTP/AVPF" {
 		return v, false
 	}
 	for _, c := range m.Codecs() {
@@ -249,7 +265,7 @@ func (l *leg) ownAnswer(offer *sdp.Description) ([]byte, voice, bool) {
 		d.Media = append(d.Media, declined(m))
 	}
 	setConnection(d, l.mediaAddr().Addr(), false)
-	return l.described(d, l.mediaAddr().Addr()), v, true
+	return l.described(d, l.mediaAddr().Addr(), offer), v, true
 }
 
 // ownOffer is an offer on the door's behalf. With a voice given, only that is
@@ -263,7 +279,7 @@ func (l *leg) ownOffer(v voice, more bool) []byte {
 	}
 	d.Media = []*sdp.Media{m}
 	setConnection(d, l.mediaAddr().Addr(), false)
-	return l.described(d, l.mediaAddr().Addr())
+	return l.described(d, l.mediaAddr().Addr(), l.theirs)
 }
 
 func blank() *sdp.Description {

@@ -17,7 +17,7 @@ func rewritten(t *testing.T, l *leg, in string, at netip.AddrPort) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(string(l.rewriteAt(d, at)), "\r\n", "\n")
+	return strings.ReplaceAll(string(l.rewriteAt(d, at, nil)), "\r\n", "\n")
 }
 
 // Each leg agrees on RTCP on one port with its own peer (RFC 5761 section 5.1.1).
@@ -44,12 +44,12 @@ func TestMuxPerLeg(t *testing.T) {
 	} {
 		caller, far := &leg{theirs: c.offer}, &leg{}
 		has := func(b []byte) bool { return strings.Contains(string(b), "a=rtcp-mux\r\n") }
-		if got := has(far.rewriteAt(c.offer, at)); got != c.offered {
+		if got := has(far.rewriteAt(c.offer, at, nil)); got != c.offered {
 			t.Errorf("%s: offered %v", c.name, got)
 		}
 		far.theirs = c.answer
 		caller.mux = muxes(c.offer)
-		if got := has(caller.rewriteAt(answering(c.answer, c.offer), at)); got != c.answered {
+		if got := has(caller.rewriteAt(answering(c.answer, c.offer), at, caller.theirs)); got != c.answered {
 			t.Errorf("%s: answered %v", c.name, got)
 		}
 	}

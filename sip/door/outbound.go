@@ -150,6 +150,7 @@ func (c *call) arriveOut() {
 		c.refuse(488, "Not Acceptable Here: "+err.Error())
 		return
 	}
+	c.caller.passesKeys(offer)
 	var web *browser
 	if c.reachesBrowser() {
 		if offer != nil && len(speakable(anchored(offer)).Formats) == 0 {

@@ -49,6 +49,7 @@ func (c *call) writeRecord() {
 	if c.session != nil {
 		st := c.session.Stats()
 		c.rec.CallerMedia, c.rec.FarMedia = mediaOf(st.Caller), c.farMedia()
+		c.rec.CallerMedia.SRTP = c.caller.suite
 		c.rec.AnalysisDropped = st.Dropped
 		c.rec.CallerMedia.Codec = speechOf(c.agreedCodecs())
 		c.rec.FarMedia.Codec = c.rec.CallerMedia.Codec
@@ -77,11 +78,12 @@ func (c *call) farMedia() store.Media {
 			continue
 		}
 		m := mediaOf(l.far.Stats())
+		m.Dropped, m.Forged, m.Replayed = m.Dropped+sum.Dropped, m.Forged+sum.Forged, m.Replayed+sum.Replayed
 		if m.Packets == 0 {
-			sum.Dropped += m.Dropped
+			sum.Dropped, sum.Forged, sum.Replayed = m.Dropped, m.Forged, m.Replayed
 			continue
 		}
-		m.Packets, m.Lost, m.Dropped = m.Packets+sum.Packets, m.Lost+sum.Lost, m.Dropped+sum.Dropped
+		m.Packets, m.Lost, m.SRTP = m.Packets+sum.Packets, m.Lost+sum.Lost, l.suite
 		sum = m
 	}
 	return sum
@@ -111,7 +113,7 @@ func speechOf(codecs []sdp.Codec) string {
 }
 
 func mediaOf(s relay.SideStats) store.Media {
-	m := store.Media{Packets: s.Packets, Lost: s.Lost, JitterMS: s.Jitter, TripMS: s.RoundTrip, Dropped: s.Refused}
+	m := store.Media{Packets: s.Packets, Lost: s.Lost, JitterMS: s.Jitter, TripMS: s.RoundTrip, Dropped: s.Refused, Forged: s.Forged, Replayed: s.Replayed}
 	if s.Latched.IsValid() {
 		m.Latched = s.Latched.String()
 	}

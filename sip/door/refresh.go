@@ -202,7 +202,7 @@ func (l *leg) repeat(change func(*sdp.Description)) []byte {
 	if change != nil {
 		change(d)
 	}
-	return l.described(d, l.mediaAddr().Addr())
+	return l.described(d, l.mediaAddr().Addr(), l.theirs)
 }
 
 // inert are end-to-end headers that say nothing of the call as it stands: a
@@ -246,7 +246,7 @@ func sameSession(a, b *sdp.Description) bool {
 	if a == nil || b == nil {
 		return false
 	}
-	return withoutOrigin(a) == withoutOrigin(b)
+	return withoutOrigin(a) == withoutOrigin(b) && sameKeys(a, b)
 }
 
 func withoutOrigin(d *sdp.Description) string {

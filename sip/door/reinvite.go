@@ -38,7 +38,8 @@ func (l *leg) onReinvite(in *incoming) {
 	}
 	offer, err := l.read(bodyOf(in.req))
 	if err != nil {
-		l.respondPlain(in, 400, "Bad Request: "+err.Error())
+		code, reason := unreadable(err)
+		l.respondPlain(in, code, reason)
 		return
 	}
 	other := c.other(l)

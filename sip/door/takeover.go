@@ -115,7 +115,10 @@ func (c *call) takeOver(old *leg, r replaces, in transaction.Incoming, tx *trans
 	}
 	l := c.callerLeg(req)
 	l.hop, l.connection = c.d.hopAt(l.transport, in.Flow.Local), in.Flow.Connection()
-	l.role, l.dest, l.auth = old.role, old.dest, nil
+	l.role, l.dest, l.auth, l.srtp = old.role, old.dest, nil, old.srtp
+	if c.d.isItself(in.Flow.Remote) && l.srtp != srtpPass { // the door joins two of its calls: each has its own keys
+		l.srtp = srtpOff
+	}
 	l.log = c.log.With(zap.String("taking_over_call_id", l.callID))
 	offer, err := l.read(bodyOf(req))
 	if err == nil && old.far != nil {

@@ -45,6 +45,7 @@ func (d Destination) check(fault func(path, format string, args ...any)) {
 	if d.Redirects != "" && d.Redirects != redirectsPass && d.Redirects != redirectsFollow {
 		fault(".redirects", "%q is not known; allowed: pass, follow", d.Redirects)
 	}
+	checkSRTP(".srtp", d.SRTP, fault, srtpOptional, srtpRequired, srtpOff)
 	seen := map[string]bool{}
 	for i, t := range d.Targets {
 		at := fmt.Sprintf(".targets[%d].", i)

@@ -134,12 +134,21 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	l.log = c.log.With(zap.String("transfer_call_id", l.callID))
 	l.hop = c.d.hopFor(l.transport, l.peer)
 	l.local, l.remote, l.target = x.stays.remote, partyOf("", t.uri, nil), t.uri
-	if t.trunk != nil {
+	switch {
+	case t.trunk != nil:
 		l.auth = t.trunk.Credentials.client()
 		l.trusts(*t.trunk)
-	} else {
+		l.srtp = t.trunk.SRTP
+	case t.dest == "transfer":
+		l.srtp = srtpOff // it leads to the door itself
+	default:
 		l.auth = c.d.cfg.Destinations[t.dest].Credentials.client()
+		l.srtp = c.d.cfg.Destinations[t.dest].SRTP
 	}
+	if x.stays.srtp == srtpPass || l.srtp == srtpPass {
+		l.srtp = x.stays.srtp
+	}
+	l.securesByDefault()
 	if x.by.far != nil {
 		var err error
 		if l.far, err = c.session.PrepareFarToward(t.trunk != nil); err != nil {

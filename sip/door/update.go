@@ -20,7 +20,8 @@ func (l *leg) onUpdate(in *incoming) {
 	b := bodyOf(in.req)
 	offer, err := l.read(b)
 	if err != nil {
-		l.respondPlain(in, 400, "Bad Request: "+err.Error())
+		code, reason := unreadable(err)
+		l.respondPlain(in, code, reason)
 		return
 	}
 	other := c.other(l)

@@ -60,7 +60,8 @@ func (m *Mirror) Counts() Counts {
 }
 
 // SIP mirrors a SIP message that came in to the socket local from remote, or
-// went out the other way. It copies what it needs and never blocks.
+// went out the other way, without the SRTP keys in it. It copies what it needs and
+// never blocks.
 func (m *Mirror) SIP(in bool, local, remote netip.AddrPort, transport string, data []byte, at time.Time) {
 	if m == nil {
 		return
@@ -87,6 +88,9 @@ func (m *Mirror) put(p Packet, in bool, local, remote netip.AddrPort, callID str
 	}
 	c := m.pool.Get().(*copied)
 	c.data = append(c.data[:0], data...)
+	if p.Protocol == SIP {
+		mask(c.data)
+	}
 	p.Source, p.Destination = local, remote
 	if in {
 		p.Source, p.Destination = remote, local

@@ -41,6 +41,10 @@ type Media struct {
 	Proto   string   // RTP/AVP, RTP/SAVP, udptl, ...
 	Formats []string // payload types, for RTP
 	Lines   []Line   // the lines after m=
+
+	// Secure is set by who takes a section's encryption off (sip/door), and is not
+	// written: Proto and Lines are those of the plain section then.
+	Secure *Secure
 }
 
 // Parse reads a description. It accepts CRLF, LF and a last line without an

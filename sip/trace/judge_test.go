@@ -213,6 +213,20 @@ func TestWhoseAudio(t *testing.T) {
 			s.say("INVITE+sdp", "200+sdp", "ACK")
 			talk(f, aRTP, bRTP)
 		}, false},
+		{"encrypted at best effort", func(f *film) {
+			s := newScript(f, "x")
+			key := "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
+			s.aSDP += key
+			s.bSDP += key
+			s.say("INVITE+sdp", "200+sdp", "ACK")
+			talk(f, aRTP, bRTP)
+		}, false},
+		{"offered at best effort and not taken", func(f *film) {
+			s := newScript(f, "x")
+			s.aSDP += "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
+			s.say("INVITE+sdp", "200+sdp", "ACK")
+			talk(f, aRTP, bRTP)
+		}, true},
 		{"ahead of the answer", func(f *film) {
 			s := newScript(f, "x")
 			s.say("INVITE+sdp")

@@ -41,7 +41,8 @@ func (c *call) describe(d *sdp.Description, sender netip.Addr, callee bool) []*e
 					e.codecs[pt] = k
 				}
 				e.callee = e.callee || callee && m == audio
-				e.secure = strings.Contains(strings.ToUpper(m.Proto), "SAVP")
+				_, keyed := m.Attribute("crypto") // at best effort (RFC 8643): who answers with a key has agreed
+				e.secure = keyed || strings.Contains(strings.ToUpper(m.Proto), "SAVP")
 				out = append(out, e)
 			}
 		}

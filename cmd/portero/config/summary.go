@@ -43,6 +43,9 @@ func (c *Config) Summary() string {
 		fmt.Fprintf(&b, "rule %-8d %s: %s -> %s, %s\n", i+1, r.Name, strings.Join(strings.Fields(r.When), " "), target(r.Action, r.Destination)+how(r), stages)
 	}
 	fmt.Fprintf(&b, "otherwise     -> agents (%s)\n", c.Rules.DefaultDestination)
+	for _, n := range c.Door.Notes() {
+		fmt.Fprintf(&b, "note          %s\n", n)
+	}
 	return b.String()
 }
 

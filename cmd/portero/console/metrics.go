@@ -33,6 +33,7 @@ type Metrics struct {
 	rtpPackets    *prometheus.CounterVec
 	rtpLost       *prometheus.CounterVec
 	rtpDropped    *prometheus.CounterVec
+	srtpDropped   *prometheus.CounterVec
 	dials         *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
 	registered    *prometheus.GaugeVec
@@ -64,6 +65,7 @@ func NewMetrics() *Metrics {
 		rtpPackets:    counters("portero_rtp_packets_total", "RTP packets received in calls that ended, by side.", "side"),
 		rtpLost:       counters("portero_rtp_lost_total", "RTP packets missing by sequence number in calls that ended, by side.", "side"),
 		rtpDropped:    counters("portero_rtp_dropped_total", "RTP packets refused in calls that ended, by side.", "side"),
+		srtpDropped:   counters("portero_srtp_dropped_total", "Packets of encrypted sides that were dropped, by side and why.", "side", "why"),
 		dials:         counters("portero_callback_dials_total", "Callbacks dialled, by outcome.", "outcome"),
 		attempts:      counters("portero_upstream_attempts_total", "INVITEs sent to targets, by what they came to.", "destination", "target", "result"),
 		registered: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "portero_trunk_registered",
@@ -98,6 +100,8 @@ func (m *Metrics) CallEnded(r store.Record) {
 		m.rtpPackets.WithLabelValues(side).Add(float64(media.Packets))
 		m.rtpLost.WithLabelValues(side).Add(float64(media.Lost))
 		m.rtpDropped.WithLabelValues(side).Add(float64(media.Dropped))
+		m.srtpDropped.WithLabelValues(side, "forged").Add(float64(media.Forged))
+		m.srtpDropped.WithLabelValues(side, "replayed").Add(float64(media.Replayed))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/srtp/v3"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.yaml.in/yaml/v4"
@@ -135,6 +136,7 @@ type testDoor struct {
 	browsers *webrtc.Mux
 	store    *store.Store // of promises, if there are callbacks
 	dialed   chan callback.Result
+	cipher   *srtp.Context // of what the caller says; nil: plain
 	voice    *prompt.Library
 	phones   map[string]net.PacketConn // by address
 	tapes    *record.Recorder          // nil: none
@@ -314,6 +316,7 @@ func (d *testDoor) Records() ([]byte, error) {
 // Do implements scenario.Door:
 //
 //	door rtp ADDRESS DURATION    the caller begins to talk: µ-law to that address
+//	door encrypts SUITE KEY      what the caller sends from now on is SRTP with that key
 //	door heard ADDRESS           RTP comes to that address, within 3 s
 //	door drain                   the door takes no new calls and closes
 //	door speak FROM ADDRESS      the caller at FROM says something to that address,
@@ -346,6 +349,8 @@ func (d *testDoor) Do(words []string) error {
 			return fmt.Errorf("door rtp: %w", err)
 		}
 		return d.talk(to, lasting)
+	case len(words) == 3 && words[0] == "encrypts":
+		return d.encrypts(words[1], words[2])
 	case len(words) == 2 && words[0] == "heard":
 		return heard(words[1])
 	case len(words) == 3 && words[0] == "speak":
@@ -396,7 +401,7 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, heard, recording, speak, flood, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, encrypts, heard, recording, speak, flood, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
 }
 
 // target waits until an address fares as a script says.
@@ -470,7 +475,7 @@ func (d *testDoor) send(c net.PacketConn, to net.Addr, codewords []byte) {
 		for i := range len(codewords) / 160 {
 			seq, ts := 4000+i, 90000+160*i
 			p := []byte{0x80, 0, byte(seq >> 8), byte(seq), byte(ts >> 24), byte(ts >> 16), byte(ts >> 8), byte(ts), 1, 2, 3, 4}
-			_, _ = c.WriteTo(append(p, codewords[160*i:160*i+160]...), to) // the port may be closed already: so is the call
+			_, _ = c.WriteTo(d.sealed(append(p, codewords[160*i:160*i+160]...)), to) // the port may be closed already: so is the call
 			select {
 			case <-tick.C:
 			case <-d.quiet:
@@ -495,7 +500,7 @@ func (d *testDoor) press(address, key string) error {
 	seq := uint16(7000)
 	send := func(pt byte, payload ...byte) {
 		p := []byte{0x80, pt, byte(seq >> 8), byte(seq), 0, 0, byte(seq >> 8), 0, 9, 9, 9, 9}
-		_, _ = c.Write(append(p, payload...))
+		_, _ = c.Write(d.sealed(append(p, payload...)))
 		seq++
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -505,7 +510,7 @@ func (d *testDoor) press(address, key string) error {
 	ts := seq
 	event := func(end byte, duration uint16) {
 		p := []byte{0x80, 101, byte(seq >> 8), byte(seq), 0, 0, byte(ts >> 8), 0, 9, 9, 9, 9, byte(at), end | 10, byte(duration >> 8), byte(duration)}
-		_, _ = c.Write(p)
+		_, _ = c.Write(d.sealed(p))
 		seq++
 		time.Sleep(5 * time.Millisecond)
 	}
