@@ -103,7 +103,7 @@ func TestCarrierFar(t *testing.T) {
 	if got := w.hear(t); !bytes.Equal(got, up) || s.Addr(FarSide) != w.addr {
 		t.Errorf("the far side got %x at %s", got, s.Addr(FarSide))
 	}
-	other, err := s.PrepareFar()
+	other, err := s.PrepareFar(false)
 	if err != nil {
 		t.Fatal(err)
 	}

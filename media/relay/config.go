@@ -19,6 +19,18 @@ type Config struct {
 	CallerAdvertise string `yaml:"caller_advertise"`
 	// FarAdvertise is the same for the SDP to PBXs. Default: far_address.
 	FarAdvertise string `yaml:"far_advertise"`
+	// CallerAddress6 is a local IPv6 address that faces the trunks too, for callers
+	// whose SDP names an IPv6 address; caller_address is then an IPv4 address.
+	// Default: none.
+	CallerAddress6 string `yaml:"caller_address6"`
+	// FarAddress6 is the same for PBXs whose SIP address is an IPv6 one. Default:
+	// caller_address6, unless far_address is given.
+	FarAddress6 string `yaml:"far_address6"`
+	// CallerAdvertise6 is written into the SDP for callers instead of
+	// caller_address6. Default: caller_address6.
+	CallerAdvertise6 string `yaml:"caller_advertise6"`
+	// FarAdvertise6 is the same for PBXs. Default: far_address6.
+	FarAdvertise6 string `yaml:"far_advertise6"`
 	// Ports is the range that RTP and RTCP take their ports from.
 	Ports Ports `yaml:"ports"`
 	// Timeout is when a silent caller is given up.
@@ -97,6 +109,8 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 	}
 	c.checkAddress(fault, "caller_address", c.CallerAddress, "caller_advertise", c.CallerAdvertise)
 	c.checkAddress(fault, "far_address", c.FarAddress, "far_advertise", c.FarAdvertise)
+	c.checkSecond(fault, "caller_address", c.CallerAddress, c.CallerAddress6, c.CallerAdvertise6)
+	c.checkSecond(fault, "far_address", c.FarAddress, c.FarAddress6, c.FarAdvertise6)
 	if c.Ports.Min < minPort || c.Ports.Min >= maxPort {
 		fault("ports.min", "is %d: allowed are %d to %d", c.Ports.Min, minPort, maxPort-1)
 	}
@@ -150,6 +164,27 @@ func (Config) checkAddress(fault func(path, format string, args ...any), path, a
 	}
 }
 
+// checkSecond looks at the IPv6 address beside an IPv4 one.
+func (c Config) checkSecond(fault func(path, format string, args ...any), path, first, second, advertise string) {
+	if first == "" {
+		first = c.CallerAddress
+	}
+	advPath := path[:len(path)-len("address")] + "advertise6"
+	if a, err := netip.ParseAddr(second); second != "" && (err != nil || !a.Is6() || a.Is4In6()) {
+		fault(path+"6", "is %q: an IPv6 address is needed, without a port", second)
+		return
+	}
+	if a, err := netip.ParseAddr(first); second != "" && err == nil && !a.Is4() {
+		fault(path+"6", "is %s, but %s is %s, an IPv6 address too: give the IPv4 address there, or leave this out", second, path, first)
+		return
+	}
+	if second == "" && advertise != "" {
+		fault(advPath, "is %s, but there is no %s6", advertise, path)
+		return
+	}
+	c.checkAddress(fault, path+"6", second, advPath, advertise)
+}
+
 func between(fault func(path, format string, args ...any), path string, d, low, high time.Duration) {
 	if d < low || d > high {
 		fault(path, "is %s: allowed are %s to %s", d, low, high)
@@ -158,15 +193,32 @@ func between(fault func(path, format string, args ...any), path string, d, low, 
 
 // facing is the address to bind to on a side and the one to put into SDP.
 func (c Config) facing(side Side) (bind, advertise netip.Addr, err error) {
-	address, adv := c.CallerAddress, c.CallerAdvertise
+	far, farAdv := c.FarAddress, c.FarAdvertise
+	if far == "" {
+		far = c.CallerAddress
+	}
+	return chosen(side, c.CallerAddress, c.CallerAdvertise, far, farAdv)
+}
+
+// facing6 is the same for the IPv6 address beside it; not valid if there is none.
+func (c Config) facing6(side Side) (bind, advertise netip.Addr, err error) {
+	far := c.FarAddress6
+	if far == "" && c.FarAddress == "" {
+		far = c.CallerAddress6
+	}
+	return chosen(side, c.CallerAddress6, c.CallerAdvertise6, far, c.FarAdvertise6)
+}
+
+func chosen(side Side, caller, callerAdv, far, farAdv string) (bind, advertise netip.Addr, err error) {
+	address, adv := caller, callerAdv
 	if side == FarSide {
-		if c.FarAddress != "" {
-			address = c.FarAddress
+		address, adv = far, farAdv
+		if adv == "" && far == caller {
+			adv = callerAdv
 		}
-		adv = c.FarAdvertise
-		if adv == "" && address == c.CallerAddress {
-			adv = c.CallerAdvertise
-		}
+	}
+	if address == "" {
+		return bind, bind, nil
 	}
 	if bind, err = netip.ParseAddr(address); err != nil {
 		return bind, bind, err

@@ -90,7 +90,7 @@ func TestConvertAfterSwitch(t *testing.T) {
 		c.far.say(c.s.Addr(FarSide))
 		c.caller.hear()
 	}
-	f, err := c.s.PrepareFar()
+	f, err := c.s.PrepareFar(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,11 @@ import (
 // over a telephone line and is dropped.
 const maxPacket = 2048
 
-// facing is a local address and what peers are told it is.
-type facing struct{ bind, advertise netip.Addr }
+// place is the ports of a local address and what peers are told it is.
+type place struct {
+	ports     *ports
+	advertise netip.Addr
+}
 
 // endpoint is a pair of sockets and the one peer it talks to.
 type endpoint struct {

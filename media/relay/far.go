@@ -22,25 +22,25 @@ var ErrGone = errors.New("far side is gone")
 
 // PrepareFar takes ports for a new far side while the present one goes on: make
 // before break. Its packets are taken and latched, but the caller hears it only
-// after Switch.
-func (s *Session) PrepareFar() (*Far, error) { return s.prepare(s.away) }
+// after Switch. With ipv6 they are at its side's IPv6 address, where it has two.
+func (s *Session) PrepareFar(ipv6 bool) (*Far, error) { return s.prepare(s.away, ipv6) }
 
 // PrepareFarToward is PrepareFar for a far side that is a trunk, or the PBX,
 // whatever the ones before were.
-func (s *Session) PrepareFarToward(trunk bool) (*Far, error) {
+func (s *Session) PrepareFarToward(trunk, ipv6 bool) (*Far, error) {
 	if trunk {
-		return s.prepare(CallerSide)
+		return s.prepare(CallerSide, ipv6)
 	}
-	return s.prepare(FarSide)
+	return s.prepare(FarSide, ipv6)
 }
 
-func (s *Session) prepare(side Side) (*Far, error) {
+func (s *Session) prepare(side Side, ipv6 bool) (*Far, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, fmt.Errorf("preparing a far side: %w", ErrClosed)
 	}
-	e, err := s.relay.endpoint(s, side, nil)
+	e, err := s.relay.endpoint(s, side, ipv6, nil)
 	if err != nil {
 		return nil, fmt.Errorf("preparing a far side: %w", err)
 	}
@@ -89,6 +89,13 @@ func (s *Session) Drop(f *Far) error {
 	delete(s.fars, f)
 	f.endpoint.close()
 	return nil
+}
+
+// Suits says whether this far side is where PrepareFar would take ports of that
+// IP version.
+func (f *Far) Suits(ipv6 bool) bool {
+	e := f.endpoint
+	return e.carrier != nil || e.from == f.s.relay.place(e.side, ipv6).ports
 }
 
 // Addr is the RTP address that goes into the SDP for this far side.

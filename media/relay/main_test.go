@@ -60,7 +60,7 @@ func newPhone(t testing.TB, host string) *phone {
 	t.Helper()
 	p := &phone{t: t, ssrc: 0xA0000000, seq: 65533, ts: 0xFFFFFF00}
 	for _, c := range []**net.UDPConn{&p.rtp, &p.rtcp} {
-		u, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(host)})
+		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,9 +34,10 @@ type Relay struct {
 	cfg   Config
 	log   *zap.Logger
 	cname string
-	ports [2]*ports // by side; one and the same if the addresses are
-	binds [2]facing
-	rtcp  func(callID string, local, remote netip.AddrPort, data []byte, at time.Time) // see MirrorRTCP; may be nil
+	ports []*ports // of each local address
+
+	places [2][2]place                                                                  // by side and IP version; one and the same if the addresses are
+	rtcp   func(callID string, local, remote netip.AddrPort, data []byte, at time.Time) // see MirrorRTCP; may be nil
 
 	sockets sockets
 
@@ -55,17 +56,26 @@ func New(cfg Config, log *zap.Logger) (*Relay, error) {
 		return nil, errors.Join(faults...)
 	}
 	r := &Relay{cfg: cfg, log: log, cname: newCNAME(), sessions: map[*Session]struct{}{}, sockets: newLoops()}
-	for side := range r.ports {
-		bind, advertise, err := cfg.facing(Side(side))
-		if err != nil {
-			return nil, fmt.Errorf("media: %s address: %w", Side(side), err)
+	byAddress := map[netip.Addr]*ports{}
+	for side := range r.places {
+		for version, facing := range []func(Side) (bind, advertise netip.Addr, err error){cfg.facing, cfg.facing6} {
+			bind, advertise, err := facing(Side(side))
+			if err != nil {
+				return nil, fmt.Errorf("media: %s address: %w", Side(side), err)
+			}
+			if !bind.IsValid() {
+				r.places[side][version] = r.places[side][0]
+				continue
+			}
+			if byAddress[bind] == nil {
+				byAddress[bind] = newPorts(bind, cfg.Ports, 0, r.sockets)
+				r.ports = append(r.ports, byAddress[bind])
+			}
+			r.places[side][version] = place{byAddress[bind], advertise}
 		}
-		r.binds[side] = facing{bind: bind, advertise: advertise}
-		if side > 0 && bind == r.binds[0].bind {
-			r.ports[side] = r.ports[0]
-			continue
-		}
-		r.ports[side] = newPorts(bind, cfg.Ports, mostOpen()/len(r.ports), r.sockets)
+	}
+	for _, p := range r.ports {
+		p.most = mostOpen() / len(r.ports)
 	}
 	return r, nil
 }
@@ -87,6 +97,9 @@ type Options struct {
 	Clock int
 	// Outbound swaps the addresses: the PBX calls and the far side is a trunk.
 	Outbound bool
+	// IPv6 gives the caller the IPv6 address of his side, FarIPv6 the far side that of
+	// its own, where there are two.
+	IPv6, FarIPv6 bool
 	// Alone opens no far side: the session listens to the caller and has nobody to
 	// relay to, unless one is prepared later.
 	Alone bool
@@ -117,7 +130,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 		near, away = away, near
 	}
 	s.away = away
-	caller, err := r.endpoint(s, near, o.Carrier)
+	caller, err := r.endpoint(s, near, o.IPv6, o.Carrier)
 	if err != nil {
 		return nil, fmt.Errorf("opening media of call %s: caller's side: %w", callID, err)
 	}
@@ -129,7 +142,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	s.fars = map[*Far]struct{}{}
 	var f *Far
 	if !o.Alone {
-		fe, err := r.endpoint(s, away, o.FarCarrier)
+		fe, err := r.endpoint(s, away, o.FarIPv6, o.FarCarrier)
 		if err != nil {
 			caller.close()
 			return nil, fmt.Errorf("opening media of call %s: far side: %w", callID, err)
@@ -157,16 +170,23 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	return s, nil
 }
 
-func (r *Relay) endpoint(s *Session, side Side, c Carrier) (*endpoint, error) {
+func (r *Relay) endpoint(s *Session, side Side, ipv6 bool, c Carrier) (*endpoint, error) {
 	if c != nil {
 		return newCarried(s, side, c), nil
 	}
-	p := r.ports[side]
-	got, err := p.take(time.Now())
+	p := r.place(side, ipv6)
+	got, err := p.ports.take(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return newEndpoint(s, side, r.binds[side].advertise, got, p), nil
+	return newEndpoint(s, side, p.advertise, got, p.ports), nil
+}
+
+func (r *Relay) place(side Side, ipv6 bool) place {
+	if ipv6 {
+		return r.places[side][1]
+	}
+	return r.places[side][0]
 }
 
 // Load is how much of the relay is in use.
@@ -182,10 +202,7 @@ func (r *Relay) Load() Load {
 	r.mu.Lock()
 	l := Load{Sessions: len(r.sessions)}
 	r.mu.Unlock()
-	for side, p := range r.ports {
-		if side > 0 && p == r.ports[0] {
-			continue
-		}
+	for _, p := range r.ports {
 		used, kept := p.load()
 		l.Pairs += used
 		l.Kept += kept

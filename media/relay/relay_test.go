@@ -232,7 +232,7 @@ func TestSwitch(t *testing.T) {
 		last, lastTS = p.Seq, p.Timestamp
 	}
 	at := time.Now()
-	f, err := c.s.PrepareFar()
+	f, err := c.s.PrepareFar(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestSwitch(t *testing.T) {
 	if err := c.s.Drop(f); err == nil {
 		t.Error("the far side in use was dropped")
 	}
-	g, err := c.s.PrepareFar()
+	g, err := c.s.PrepareFar(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +374,7 @@ func TestPlay(t *testing.T) {
 	if _, err := c.s.Play(0); !errors.Is(err, ErrClosed) {
 		t.Errorf("play after close: %v", err)
 	}
-	if _, err := c.s.PrepareFar(); !errors.Is(err, ErrClosed) {
+	if _, err := c.s.PrepareFar(false); !errors.Is(err, ErrClosed) {
 		t.Errorf("prepare after close: %v", err)
 	}
 }
@@ -399,11 +399,11 @@ func TestExhaustion(t *testing.T) {
 	if l := r.Load(); l.Sessions != 1 || l.Pairs != 2 || l.Limit != 3 {
 		t.Errorf("load %+v", l)
 	}
-	f, err := a.PrepareFar()
+	f, err := a.PrepareFar(false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.PrepareFar(); !errors.Is(err, ErrNoPorts) {
+	if _, err := a.PrepareFar(false); !errors.Is(err, ErrNoPorts) {
 		t.Errorf("a fourth pair: %v", err)
 	}
 	if err := a.Switch(f); err != nil {
@@ -420,6 +420,59 @@ func TestExhaustion(t *testing.T) {
 	_ = r.Close()
 	if _, err := r.Open("d", Options{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after the relay closed: %v", err)
+	}
+}
+
+// Between IPv4 and IPv6, either way, every byte comes out as it went in; each side
+// gets an address of the version it speaks.
+func TestBetweenIPVersions(t *testing.T) {
+	cfg := config()
+	cfg.FarAddress, cfg.CallerAddress6 = "", "::1"
+	for _, v := range []struct {
+		name        string
+		caller, far bool // IPv6
+	}{{"4 to 6", false, true}, {"6 to 4", true, false}, {"6 to 6", true, true}} {
+		t.Run(v.name, func(t *testing.T) {
+			host := map[bool]string{false: "127.0.0.11", true: "::1"}
+			s := open(t, cfg, Options{IPv6: v.caller, FarIPv6: v.far})
+			caller, far := newPhone(t, host[v.caller]), newPhone(t, host[v.far])
+			if s.Addr(CallerSide).Addr().Is6() != v.caller || s.Addr(FarSide).Addr().Is6() != v.far {
+				t.Fatalf("addresses %s and %s", s.Addr(CallerSide), s.Addr(FarSide))
+			}
+			if !s.Far().Suits(v.far) || s.Far().Suits(!v.far) {
+				t.Error("the far side does not know its IP version")
+			}
+			s.SetRemote(CallerSide, caller.addr(), netip.AddrPort{})
+			s.SetRemote(FarSide, far.addr(), far.rtcpAddr())
+			for range 5 {
+				up := caller.say(s.Addr(CallerSide))
+				if got, src := receive(t, far.rtp, soon); !bytes.Equal(got, up) || src != s.Addr(FarSide) {
+					t.Fatalf("far side got %x from %s", got, src)
+				}
+				down := far.say(s.Addr(FarSide))
+				if got, _ := receive(t, caller.rtp, soon); !bytes.Equal(got, down) {
+					t.Fatalf("caller got %x", got)
+				}
+			}
+			report := senderReport(caller.ssrc, 1, 2, 3, time.Now(), "x")
+			send(t, caller.rtcp, report, beside(s.Addr(CallerSide)))
+			if got, _ := receive(t, far.rtcp, soon); !bytes.Equal(got, report) {
+				t.Errorf("far side's RTCP: %x", got)
+			}
+			next, err := s.PrepareFar(!v.far)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := newPhone(t, host[!v.far])
+			next.SetRemote(other.addr(), netip.AddrPort{})
+			if err := s.Switch(next); err != nil {
+				t.Fatal(err)
+			}
+			up := caller.say(s.Addr(CallerSide))
+			if got, _ := receive(t, other.rtp, soon); !bytes.Equal(got, up) {
+				t.Fatalf("the next far side, of the other version, got %x", got)
+			}
+		})
 	}
 }
 
@@ -469,7 +522,7 @@ func TestCloseUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				if f, err := c.s.PrepareFar(); err == nil {
+				if f, err := c.s.PrepareFar(false); err == nil {
 					f.SetRemote(c.far.addr(), netip.AddrPort{})
 					_ = c.s.Switch(f)
 				}

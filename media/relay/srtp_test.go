@@ -383,7 +383,7 @@ func TestSRTPMoveAndPrompt(t *testing.T) {
 	send(t, c.far.rtp, far.seal(c.far.next()), c.s.Addr(FarSide))
 	ssrc, seq := hear()
 	next := newPhone(t, "127.0.0.13")
-	f, err := c.s.PrepareFar()
+	f, err := c.s.PrepareFar(false)
 	if err != nil {
 		t.Fatal(err)
 	}

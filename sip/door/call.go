@@ -347,7 +347,8 @@ func (c *call) arrive() {
 		return
 	}
 	c.caller.passesKeys(offer)
-	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Carrier: c.caller.web.carrier(), TapHeard: true}); err != nil {
+	o := relay.Options{IPv6: describesIPv6(offer, c.source), Carrier: c.caller.web.carrier(), TapHeard: true}
+	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, o); err != nil {
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return

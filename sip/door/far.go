@@ -29,7 +29,7 @@ func (c *call) dial(dest string) (*leg, error) {
 // INVITE.
 func (c *call) place(l *leg, change func(*sipmsg.Request)) (*leg, error) {
 	var err error
-	if l.far, err = c.farPorts(); err != nil {
+	if l.far, err = c.farPorts(l); err != nil {
 		return nil, fmt.Errorf("no media ports: %w", err)
 	}
 	req := l.request(sipmsg.INVITE)

@@ -27,15 +27,35 @@ func (l *leg) setRemote(rtp, rtcp netip.AddrPort) {
 }
 
 // farPorts are the media ports for a new far leg: the session's own for the
-// first, further ones for a place that is called while another goes on.
-func (c *call) farPorts() (*relay.Far, error) {
-	if !c.farTaken {
-		if f := c.session.Far(); f != nil {
-			c.farTaken = true
-			return f, nil
+// first, if they are of the peer's IP version, further ones for a place that is
+// called while another goes on.
+func (c *call) farPorts(l *leg) (*relay.Far, error) {
+	first := !c.farTaken
+	c.farTaken = true
+	if f := c.session.Far(); first && f != nil && f.Suits(isIPv6(l.peer)) {
+		return f, nil
+	}
+	return c.session.PrepareFar(isIPv6(l.peer))
+}
+
+// isIPv6 says whether a peer, host:port, has an IPv6 address: its media has one
+// then, as far as can be known before it answers.
+func isIPv6(peer string) bool {
+	a, err := netip.ParseAddrPort(peer)
+	return err == nil && !a.Addr().Unmap().Is4()
+}
+
+// describesIPv6 says whether media is wanted at an IPv6 address, by the offer or,
+// without one, as the SIP comes from.
+func describesIPv6(offer *sdp.Description, source netip.AddrPort) bool {
+	if offer != nil {
+		if m := anchored(offer); m != nil {
+			if a, err := offer.RTP(m); err == nil {
+				return !a.Addr().Unmap().Is4()
+			}
 		}
 	}
-	return c.session.PrepareFar()
+	return source.IsValid() && !source.Addr().Unmap().Is4()
 }
 
 // hear has the caller hear a far leg.

@@ -20,6 +20,42 @@ func rewritten(t *testing.T, l *leg, in string, at netip.AddrPort) string {
 	return strings.ReplaceAll(string(l.rewriteAt(d, at, nil)), "\r\n", "\n")
 }
 
+// The caller's media is at an address of the version that his offer names; without
+// an offer, of the version that his SIP comes in. The far side's is of its peer's.
+func TestMediaIPVersion(t *testing.T) {
+	four, six := netip.MustParseAddrPort("192.0.2.1:5060"), netip.MustParseAddrPort("[2001:db8::1]:5060")
+	offer := func(c string) *sdp.Description {
+		d, err := sdp.Parse([]byte("v=0\r\no=- 1 1 IN IP4 10.0.0.7\r\ns=-\r\n" + c + "t=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	for _, c := range []struct {
+		name   string
+		offer  *sdp.Description
+		source netip.AddrPort
+		want   bool
+	}{
+		{"IPv4 by IPv6", offer("c=IN IP4 192.0.2.1\r\n"), six, false},
+		{"IPv6 by IPv4", offer("c=IN IP6 2001:db8::1\r\n"), four, true},
+		{"no offer, IPv6", nil, six, true},
+		{"no offer, IPv4", nil, four, false},
+		{"no address, IPv6", offer(""), six, true},
+		{"IPv4 as IPv6", nil, netip.MustParseAddrPort("[::ffff:192.0.2.1]:5060"), false},
+		{"a callback", nil, netip.AddrPort{}, false},
+	} {
+		if got := describesIPv6(c.offer, c.source); got != c.want {
+			t.Errorf("%s: IPv6 %v", c.name, got)
+		}
+	}
+	for peer, want := range map[string]bool{"[2001:db8::1]:5060": true, "192.0.2.1:5060": false, "pbx.example:5060": false, "": false} {
+		if got := isIPv6(peer); got != want {
+			t.Errorf("%s: IPv6 %v", peer, got)
+		}
+	}
+}
+
 // Each leg agrees on RTCP on one port with its own peer (RFC 5761 section 5.1.1).
 func TestMuxPerLeg(t *testing.T) {
 	at := netip.MustParseAddrPort("192.0.2.1:20000")

@@ -163,7 +163,7 @@ func (c *call) arriveOut() {
 			return
 		}
 	}
-	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Outbound: true, FarCarrier: web.carrier()}); err != nil {
+	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Outbound: true, IPv6: describesIPv6(offer, c.source), FarCarrier: web.carrier()}); err != nil {
 		web.close()
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))

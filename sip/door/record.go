@@ -57,8 +57,8 @@ func (c *call) writeRecord() {
 			c.rec.FarMedia.Codec = speechOf(codecsOf(l.theirs))
 		}
 		c.rec.CallerMedia.MOS = st.Caller.MOS(c.rec.CallerMedia.Codec)
-		if st.Far.Packets > 0 {
-			c.rec.FarMedia.MOS = st.Far.MOS(c.rec.FarMedia.Codec)
+		if l := c.lastFar(); l != nil && l.far != nil {
+			c.rec.FarMedia.MOS = l.far.Stats().MOS(c.rec.FarMedia.Codec)
 		}
 		c.d.deps.Metrics.FramesDropped(st.Dropped)
 	}

@@ -122,7 +122,7 @@ func (c *call) takeOver(old *leg, r replaces, in transaction.Incoming, tx *trans
 	l.log = c.log.With(zap.String("taking_over_call_id", l.callID))
 	offer, err := l.read(bodyOf(req))
 	if err == nil && old.far != nil {
-		l.far, err = c.session.PrepareFar()
+		l.far, err = c.session.PrepareFar(isIPv6(l.peer))
 	}
 	if err != nil {
 		refuse(488, "Not Acceptable Here: "+err.Error())

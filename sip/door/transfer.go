@@ -151,7 +151,7 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	l.securesByDefault()
 	if x.by.far != nil {
 		var err error
-		if l.far, err = c.session.PrepareFarToward(t.trunk != nil); err != nil {
+		if l.far, err = c.session.PrepareFarToward(t.trunk != nil, isIPv6(l.peer)); err != nil {
 			return nil, fmt.Errorf("no media ports: %w", err)
 		}
 	}
