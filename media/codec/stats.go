@@ -142,6 +142,15 @@ func (s *Stats) Lost() int {
 	return max(0, s.expected+int(s.top-s.base)+1-(s.Packets-s.Duplicates-s.wild))
 }
 
+// Highest is the extended highest sequence number received, cycles in the upper half
+// (RFC 3550 section 6.4.1).
+func (s *Stats) Highest() uint32 {
+	if s.Packets == 0 {
+		return 0
+	}
+	return s.top - 1<<16
+}
+
 // Jitter is the mean of RFC 3550's running estimate of the interarrival jitter, ms.
 func (s *Stats) Jitter() float64 {
 	if s.jitterSeen == 0 {

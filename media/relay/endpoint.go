@@ -50,8 +50,10 @@ type endpoint struct {
 
 	report func(b []byte) // takes the peer's RTCP
 	trip   trip
-	count  counters
-	once   sync.Once
+
+	reception reception
+	count     counters
+	once      sync.Once
 }
 
 // aim is a peer by its SDP. Zero addresses receive nothing.
@@ -227,6 +229,7 @@ func (e *endpoint) measure(p *codec.RTP, size int, now int64) {
 	e.count.last.Store(max(now, 1))
 	e.count.lost.Store(uint64(e.past + e.stats.Lost()))
 	e.count.jitter.Store(math.Float64bits(e.stats.Jitter()))
+	e.reception.received(p.SSRC, e.stats.Highest(), e.stats.Lost(), uint32(e.stats.JitterNow()/1000*float64(codec.Clock(p.PayloadType))))
 }
 
 // readRTCP has each packet that is admitted given to forward until the socket is
@@ -253,6 +256,7 @@ func (e *endpoint) reported(local, src netip.AddrPort, b []byte, now int64) {
 	e.count.rtcp.Add(1)
 	e.mirror(local, src, b)
 	e.trip.received(b, now)
+	e.reception.reported(b, now)
 	e.report(b)
 }
 

@@ -48,6 +48,7 @@ type outbound struct {
 	young   int    // packets since then, up to youngSplice
 
 	packets, octets uint32 // sent under ssrc, for sender reports
+	reports         reporter
 
 	paused, splices atomic.Uint64
 }

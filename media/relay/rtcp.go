@@ -105,18 +105,22 @@ func swap(b []byte, from, to uint32) bool {
 }
 
 // senderReport is an SR and an SDES with the CNAME (RFC 3550 sections 6.4.1 and 6.5.1).
-func senderReport(ssrc, ts, packets, octets uint32, at time.Time, cname string) []byte {
+func senderReport(ssrc, ts, packets, octets uint32, at time.Time, cname string, about ...rtcp.ReceptionReport) []byte {
 	b, err := rtcp.Marshal([]rtcp.Packet{
-		&rtcp.SenderReport{SSRC: ssrc, NTPTime: ntp(at), RTPTime: ts, PacketCount: packets, OctetCount: octets},
-		&rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
-			Source: ssrc,
-			Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
-		}}},
+		&rtcp.SenderReport{SSRC: ssrc, NTPTime: ntp(at), RTPTime: ts, PacketCount: packets, OctetCount: octets, Reports: about},
+		description(ssrc, cname),
 	})
 	if err != nil {
 		return nil // cannot be: all fields are in range
 	}
 	return b
+}
+
+func description(ssrc uint32, cname string) *rtcp.SourceDescription {
+	return &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
+		Source: ssrc,
+		Items:  []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
+	}}}
 }
 
 // ntp is a time as NTP writes it (RFC 3550 section 4).

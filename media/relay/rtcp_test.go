@@ -92,7 +92,7 @@ func TestSpeakerReports(t *testing.T) {
 	voice := make([]byte, 160)
 	_ = sp.Send(voice, 0, 160)
 	first := c.caller.hear()
-	sp.reported -= int64(reportEvery)
+	c.s.out.reports.due = 1
 	_ = sp.Send(voice, 160, 160)
 	b, _ := receive(t, c.caller.rtcp, soon)
 	ps, err := rtcp.Unmarshal(b)

@@ -114,6 +114,7 @@ func (s *Session) fromCaller(b []byte, p codec.RTP, rtp bool, now int64) {
 	}
 	f := s.far.Load()
 	if f == nil {
+		s.out.receiverReport(now) // nobody else will
 		return
 	}
 	if rtp {

@@ -4,16 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 )
 
-const (
-	// reportEvery is how often Portero's own stream is described by a sender
-	// report (RFC 3550 section 6.2: 5 s).
-	reportEvery = 5 * time.Second
-	// maxSpoken is the longest payload a Speaker sends: 160 ms of G.711.
-	maxSpoken = 1280
-)
+// maxSpoken is the longest payload a Speaker sends: 160 ms of G.711.
+const maxSpoken = 1280
 
 // ErrSilenced says that a Speaker has no voice any more: it was closed, another
 // one speaks, or the session is over.
@@ -29,7 +23,6 @@ type Speaker struct {
 
 	began    bool
 	position uint32 // where the next packet continues without a gap
-	reported int64  // when the last sender report went, ns
 }
 
 // Play takes the stream to the caller from the far side, or from the Speaker that
@@ -71,7 +64,7 @@ func (sp *Speaker) Send(payload []byte, position, samples uint32) error {
 			o.originate(now)
 		}
 		sp.base = o.nextTS(now) - position
-		sp.began, sp.position, sp.reported = true, position, now
+		sp.began, sp.position = true, position
 		marker = 0x80
 		o.splices.Add(1)
 	}
@@ -88,9 +81,8 @@ func (sp *Speaker) Send(payload []byte, position, samples uint32) error {
 	binary.BigEndian.PutUint32(b[8:], o.ssrc)
 	o.note(o.ssrc, seq, ts, len(payload), now)
 	o.emit(b, now)
-	if now-sp.reported >= int64(reportEvery) {
-		sp.reported = now
-		o.to.sendRTCP(senderReport(o.ssrc, o.nextTS(now)-o.step, o.packets, o.octets, sp.s.at(now), sp.s.relay.cname))
+	if o.reports.ready(now) {
+		o.to.sendRTCP(senderReport(o.ssrc, o.nextTS(now)-o.step, o.packets, o.octets, sp.s.at(now), sp.s.relay.cname, o.reports.block(&o.to.reception, now)...))
 	}
 	return nil
 }
