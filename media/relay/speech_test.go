@@ -177,7 +177,7 @@ func TestSwitchInMidSpeech(t *testing.T) {
 	next.ssrc = 7
 	f.SetRemote(next.addr(), next.rtcpAddr())
 	toCaller, toOld, toNew := c.s.Addr(CallerSide), c.s.Addr(FarSide), f.Addr()
-	const packets, change = 300, 150
+	const packets, change = 160, 80 // which a socket holds
 	changed := make(chan struct{})
 	var wg sync.WaitGroup
 	for _, x := range []struct {
