@@ -26,6 +26,12 @@ type Config struct {
 	// Languages chooses another language for some calls; the first entry that a
 	// call fits counts. Default: none.
 	Languages []Choice `yaml:"languages"`
+	// Early are the dialogues that are held in early media (183), before any answer:
+	// screen, callback. A caller who was promised a callback so gets 480 at the end,
+	// and pays for no answered call. It needs a carrier that lets early media pass,
+	// for screen both ways; a caller whose call rings already, who offers nothing, or
+	// who demands reliable responses (RFC 3262) is answered. Default: none.
+	Early []string `yaml:"early"`
 	// Interrupt says, prompt by prompt, what of the caller's ends one before its
 	// end: off, keys, or speech, which is speech and keys. Default: speech for
 	// screen, keys for callback_confirm, off for the others.
@@ -35,6 +41,15 @@ type Config struct {
 	// echoes. Default: 300ms.
 	Speech time.Duration `yaml:"speech"`
 }
+
+// The values of Config.Early.
+const (
+	EarlyScreen   = "screen"
+	EarlyCallback = "callback"
+)
+
+// Early says whether a dialogue is held in early media.
+func (l *Library) Early(dialogue string) bool { return slices.Contains(l.early, dialogue) }
 
 // Interrupt is what ends a prompt before its end.
 type Interrupt string
@@ -91,6 +106,11 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		case NoInterrupt, KeysInterrupt, SpeechInterrupt:
 		default:
 			fault("interrupt."+name, "is %q: allowed are off, keys and speech", by)
+		}
+	}
+	for i, name := range c.Early {
+		if name != EarlyScreen && name != EarlyCallback {
+			fault(fmt.Sprintf("early[%d]", i), "is %q: allowed are %s and %s", name, EarlyScreen, EarlyCallback)
 		}
 	}
 	if c.Speech < 100*time.Millisecond || c.Speech > 2*time.Second {

@@ -52,13 +52,14 @@ type Library struct {
 	pcm     map[string]map[string][]int16 // by language and name
 	choices choices
 
+	early  []string
 	barges map[string]Interrupt
 	speech time.Duration
 }
 
 // New decodes the built-in prompts and those that replace them.
 func New(c Config) (*Library, error) {
-	l := &Library{pcm: map[string]map[string][]int16{}, barges: c.Interrupt, speech: c.Speech}
+	l := &Library{pcm: map[string]map[string][]int16{}, early: c.Early, barges: c.Interrupt, speech: c.Speech}
 	for _, language := range builtIn {
 		all := map[string][]int16{Beep: beep(), Ringback: ringback()}
 		for _, name := range names {

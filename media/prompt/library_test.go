@@ -255,6 +255,7 @@ func TestConfigFaults(t *testing.T) {
 		{func(c *Config) { c.Languages = []Choice{{Trunks: []string{"a"}}} }, `languages[0].language is "": a language tag`},
 		{func(c *Config) { c.Interrupt = map[string]Interrupt{"hello": KeysInterrupt} }, `interrupt names "hello", but there is no such prompt`},
 		{func(c *Config) { c.Interrupt = map[string]Interrupt{Screen: "voice"} }, `interrupt.screen is "voice": allowed are off, keys and speech`},
+		{func(c *Config) { c.Early = []string{"callback", "confirm"} }, `early[1] is "confirm": allowed are screen and callback`},
 		{func(c *Config) { c.Speech = 0 }, "speech is 0s: allowed are 100ms to 2s"},
 	} {
 		cfg := Defaults()

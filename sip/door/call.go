@@ -53,7 +53,8 @@ type call struct {
 	turned   *early   // the one whose dialog the caller's leg is in
 	heard    *early   // the one whose media the caller hears
 
-	talk *talk // a built-in dialogue has the caller
+	talk     *talk  // a built-in dialogue has the caller
+	earlyTag string // of the door's own early dialog toward the caller; empty: there is none
 
 	taping    *taping // the recording under way; nil: none
 	tapes     int     // recordings begun

@@ -35,7 +35,9 @@ const promiseLimit = 3 * time.Second
 // be and letting go of wherever it was.
 func (c *call) startTalk(m dialogue.Machine) {
 	if c.answeredAt.IsZero() {
-		c.answerOwn(m)
+		if !c.talkEarly(m) {
+			c.answerOwn(m)
+		}
 		return
 	}
 	if _, ok := c.talking(); !ok {
@@ -203,6 +205,10 @@ func (c *call) perform(t *talk, a dialogue.Action) {
 		c.goTo(dest)
 	case dialogue.Hangup:
 		c.came(a.Reason)
+		if c.ringingCaller() { // told in early media
+			c.refuse(480, "Temporarily Unavailable")
+			return
+		}
 		c.end("portero", a.Reason)
 	}
 }

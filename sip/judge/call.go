@@ -90,13 +90,20 @@ func newCall(b *Bench, a Arrival) *Call {
 	}
 }
 
-// Answered says that the caller's leg got its 2xx. Only the first counts.
+// Answered says that the caller's leg got its 2xx, or that Portero itself began to
+// speak to the caller before one, in early media. Only the first counts.
 func (c *Call) Answered(at time.Time) { c.answered.tell(at) }
 
 // FarAnswered says that a far leg got its 2xx (in a recording: the same moment
 // as Answered). Only the first counts: a call that was moved is not listened to
 // anew.
 func (c *Call) FarAnswered(at time.Time) { c.far.tell(at) }
+
+// TalksEarly says whether early media that the caller gets now is Portero's own: the
+// caller is screened, and the PBX does not know of the call.
+func (c *Call) TalksEarly() bool {
+	return c.bench.Mode == policy.Enforce && c.decision.Action == policy.ToScreen && !c.answered.told
+}
 
 // Codecs tells the payload types of the caller's stream, from the exchange of
 // session descriptions (RFC 3264), as often as they change.

@@ -138,6 +138,12 @@ func (t *reader) testify(c *call, m *message, src, dst netip.AddrPort, at time.T
 	switch {
 	case m.method == "BYE" && c.answer > 0, m.method == "CANCEL" && c.answer == 0:
 		t.dismiss(c, at)
+	case m.code == 183 && m.cseqMethod == "INVITE" && m.cseq == w.cseq && c.hop.toCaller(src, dst) && m.description() != nil:
+		t.guard(c, func() {
+			if w.judged.TalksEarly() {
+				w.judged.Answered(at)
+			}
+		})
 	case m.code < 200 || m.cseqMethod != "INVITE" || m.cseq != w.cseq || !c.hop.toCaller(src, dst):
 	case m.code < 300:
 		t.guard(c, func() {

@@ -143,6 +143,39 @@ func TestSameJudge(t *testing.T) {
 	}
 }
 
+// TestEarlyScreen: a caller who was screened in early media is decided on as if the
+// 183 had been an answer; a 183 of a call that went to the PBX is none.
+func TestEarlyScreen(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode policy.Mode
+		rule string
+		want string
+	}{
+		"screened":      {policy.Enforce, "true", "dialogue"},
+		"only observed": {policy.Observe, "true", "arrival"},
+		"sent on":       {policy.Enforce, "false", "arrival"},
+	} {
+		cfg := rules.Defaults()
+		cfg.Rules = []rules.Rule{{Name: "ask", When: c.rule, Action: policy.ToScreen, Stages: []policy.Stage{policy.Arrival}}}
+		set, err := rules.Compile(cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := newFilm(t)
+		s := newScript(f, "early")
+		s.say("INVITE+sdp", "183+sdp")
+		for i := range 600 {
+			f.udp(aRTP, bRTP, string(speech(9, i)))
+			f.wait(20 * time.Millisecond)
+		}
+		s.say("480", "ACK")
+		got := f.judged(Options{Bench: &judge.Bench{Rules: set, Config: judge.Defaults(), Mode: c.mode}})[0]
+		if got.Decision == nil || string(got.Decision.Stage) != c.want {
+			t.Errorf("%s: %s", name, text(got.Decision))
+		}
+	}
+}
+
 // hush makes a packet one of a quiet room.
 func hush(p []byte) {
 	for i := range p[12:] {
