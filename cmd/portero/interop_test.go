@@ -26,6 +26,7 @@ func TestInterop(t *testing.T) {
 		{"callback", testCallback},
 		{"transfers", testTransfers},
 		{"registration", testRegistration},
+		{"SIPREC", testSIPREC},
 		{"same judge", testSameJudge},
 		{"baresip", testBaresip},
 		{"SIP.js", testSIPjs},

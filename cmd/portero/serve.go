@@ -22,6 +22,7 @@ import (
 	"github.com/portero/portero/policy/campaign"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/policy/webhook"
 	"github.com/portero/portero/sip/door"
 	"github.com/portero/portero/sip/identity/verifier"
 )
@@ -81,6 +82,11 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 		return err
 	}
 	defer func() { err = errors.Join(err, recorder.Close()) }()
+	events, err := webhook.New(cfg.Webhook, log)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
 	cores := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * cores)) // see Deps.Analysts
 	identities, err := verifier.New(cfg.Door.Identity)
@@ -91,11 +97,14 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	metrics := console.NewMetrics()
 	metrics.WatchIdentity(identities.Counts)
 	metrics.Watch(records.Health, records.Counts)
+	if events != nil {
+		metrics.WatchEvents(events.Counts)
+	}
 	if recorder != nil {
 		metrics.WatchRecordings(recorder.Counts)
 	}
 	deps := door.Deps{Log: log, Analysts: cores, Bench: bench, Relay: media, WebRTC: browsers, Prompts: prompts, Surge: surge.New(cfg.Surge),
-		Records: records.Put, Metrics: metrics, Verifier: identities, Recorder: recorder,
+		Records: records.Put, Metrics: metrics, Verifier: identities, Recorder: recorder, Events: events,
 		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {
 		if deps.Queue, err = callback.NewQueue(cfg.Callback, records.Promises); err != nil {

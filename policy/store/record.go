@@ -30,6 +30,8 @@ type Record struct {
 	CallerMedia Media `json:"caller_media"` // received from the caller
 	FarMedia    Media `json:"far_media"`    // received from the far side, all far legs together
 
+	Copy *Copy `json:"siprec,omitempty"` // of a recording session: what its client said and sent
+
 	Recordings []Recording `json:"recordings,omitempty"` // the files that hold its voices; absent when there are none
 
 	AnalysisDropped uint64 `json:"analysis_dropped"` // frames of the caller the analysis was too late for
@@ -40,6 +42,30 @@ type Record struct {
 	Verdicts    []policy.Verdict   `json:"verdicts"`           // each change in the order of time, the final one last
 	Decisions   []RecordedDecision `json:"decisions"`          // what rules ordered, in the order of time
 	Errors      []string           `json:"errors"`             // what went wrong, as logged
+}
+
+// Copy is a recording session (RFC 7866): a call that a recording client sent
+// copies of.
+type Copy struct {
+	Session      string            `json:"session"`         // the communication session's id, by the client
+	SIP          []string          `json:"sip_session_ids"` // its RFC 7989 session ids
+	Judged       string            `json:"judged"`          // label of the stream that was judged
+	Participants []CopyParticipant `json:"participants"`    // those who talked, as the client named them
+	Streams      []CopyStream      `json:"streams"`         // in the order of the session description
+}
+
+// CopyParticipant is one of those who talked.
+type CopyParticipant struct {
+	ID   string `json:"id"`
+	AoR  string `json:"aor"`
+	Name string `json:"name"`
+}
+
+// CopyStream is one copied stream.
+type CopyStream struct {
+	Label       string `json:"label"`
+	Participant string `json:"participant"` // who sent it; empty when that was not said
+	Media       Media  `json:"media"`
 }
 
 // Recording is a file that holds a call, or a part of it.
@@ -71,6 +97,7 @@ const (
 	Inbound  Direction = "inbound"  // a caller called
 	Outbound Direction = "outbound" // the PBX called; nobody was judged
 	Callback Direction = "callback" // Portero called back, keeping a promise
+	Copied   Direction = "copied"   // a recording client sent copies of a call; nothing was acted on
 )
 
 // Outcome is what a call came to, in the words that `portero inspect` uses too.

@@ -20,9 +20,9 @@ type Config struct {
 	// URLs get every event, each in a POST of its own: http or https. Redirects
 	// are not followed. Default: none, and nothing is posted.
 	URLs []string `yaml:"urls"`
-	// Calls says of which calls: siprec (those that a session recording client
+	// Of says of which calls: siprec (those that a session recording client
 	// sends copies of) or all. Default: siprec.
-	Calls string `yaml:"calls"`
+	Of string `yaml:"of"`
 	// Secret signs the posts: X-Portero-Signature is "sha256=" and the HMAC-SHA-256,
 	// in hexadecimal digits, of X-Portero-Timestamp, a dot and the body.
 	// Default: none, and they are not signed.
@@ -42,7 +42,7 @@ type Config struct {
 
 // Defaults is the configuration that posts nothing.
 func Defaults() Config {
-	return Config{Calls: OfRecorded, Timeout: 5 * time.Second, Retry: 2 * time.Minute, Queue: 1000}
+	return Config{Of: OfRecorded, Timeout: 5 * time.Second, Retry: 2 * time.Minute, Queue: 1000}
 }
 
 // Check reports every mistake by its path below this configuration.
@@ -56,8 +56,8 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(fmt.Sprintf("urls[%d]", i), "has a name or password in it, which logs would show; sign with secret instead")
 		}
 	}
-	if c.Calls != OfRecorded && c.Calls != OfAll {
-		fault("calls", "%q is not known; allowed: siprec, all", c.Calls)
+	if c.Of != OfRecorded && c.Of != OfAll {
+		fault("of", "%q is not known; allowed: siprec, all", c.Of)
 	}
 	if c.Secret != "" && len(c.Secret) < 16 {
 		fault("secret", "has %d characters; 16 and more are wanted, else it can be guessed", len(c.Secret))

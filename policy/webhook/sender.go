@@ -72,7 +72,7 @@ func New(cfg Config, log *zap.Logger) (*Sender, error) {
 }
 
 // All says whether events of all calls are wanted, not only of recording sessions.
-func (s *Sender) All() bool { return s != nil && s.cfg.Calls == OfAll }
+func (s *Sender) All() bool { return s != nil && s.cfg.Of == OfAll }
 
 // Put posts an event, to every URL; it never waits. Of a nil Sender it does nothing.
 func (s *Sender) Put(e Event) {

@@ -23,6 +23,7 @@ func (c *call) note(d policy.Decision, enforced bool) *store.RecordedDecision {
 	c.d.deps.Metrics.Decided(d, enforced)
 	c.log.Info("decision", zap.String("stage", string(d.Stage)), zap.String("rule", d.Rule), zap.String("action", string(d.Action)),
 		zap.String("destination", d.Destination), zap.String("reason", d.Reason), zap.Bool("enforced", enforced))
+	c.tellDecision(c.rec.Decisions[len(c.rec.Decisions)-1])
 	return &c.rec.Decisions[len(c.rec.Decisions)-1]
 }
 

@@ -81,6 +81,7 @@ type call struct {
 	redirected *redirection // by 3xx responses; nil: never
 	xfer       *transfer    // the door carries out a REFER
 	unjudged   bool         // transferred or taken over: what is heard from now on moves nobody
+	srs        *srs         // this call is a recording session; nil: it is not
 	out        *outbound    // this call is the PBX's: where it goes
 	sips       bool         // nothing but TLS will do
 }
@@ -276,7 +277,10 @@ func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	c.d.addDialog(l)
 	tx.SetTag(l.localTag)
 	begin := c.arrive
-	if c.out != nil {
+	switch {
+	case c.srs != nil:
+		begin = c.arriveCopy
+	case c.out != nil:
 		begin = c.arriveOut
 	}
 	_, mine := c.box.add(event{run: begin}) // before any CANCEL
@@ -455,6 +459,7 @@ func (c *call) release() {
 	for _, l := range c.legs() {
 		l.web.close()
 	}
+	c.srs.closeCopies()
 	if c.arrived {
 		c.d.deps.Surge.Left()
 	}

@@ -160,6 +160,15 @@ type Trunk struct {
 	// Record has the calls of this trunk recorded, whatever their destination; a
 	// call of the PBX by this trunk too. Default: false.
 	Record bool `yaml:"record"`
+	// SIPREC says that this is no carrier but a session recording client (RFC 7866),
+	// an SBC that sends copies of its calls. The door listens, judges and tells (see
+	// webhook), and is in no call's way. Default: false.
+	SIPREC bool `yaml:"siprec"`
+	// SIPRECCaller says which of the copied streams is the caller's: metadata (whose
+	// participant joined first, else the first one named that sends a stream; without
+	// metadata the first stream) or label:NAME, the stream of that a=label.
+	// Default: metadata.
+	SIPRECCaller string `yaml:"siprec_caller"`
 	// Register keeps the door registered at a carrier that wants it.
 	Register Register `yaml:"register"`
 	// SRTP is what is done about SRTP with keys in the descriptions (SDES, RFC 4568)
@@ -262,6 +271,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 		t.Credentials.check(at+".credentials", fault)
 		t.Register.check(t, at+".register", fault)
 		checkSRTP(at+".srtp", t.SRTP, fault, srtpOptional, srtpRequired, srtpOff, srtpPass)
+		t.checkSIPREC(at, fault)
 	}
 	c.checkOutbound(fault)
 	if len(c.Destinations) == 0 {

@@ -259,6 +259,9 @@ func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
 	if !transport.IsWebSocket(in.Flow.Transport) {
 		trunk = d.lineTrunk(in.Req, in.Flow.Remote.Addr(), trunk)
 	}
+	if d.inviteCopy(trunk, in, tx, log) {
+		return
+	}
 	switch replacing := in.Req.GetHeader("Replaces") != nil; {
 	case !ok && replacing:
 		d.inviteReplacing(in, tx, log)

@@ -21,6 +21,7 @@ import (
 	"github.com/portero/portero/policy/callback"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/policy/webhook"
 	"github.com/portero/portero/sip/hep"
 	"github.com/portero/portero/sip/identity/verifier"
 	"github.com/portero/portero/sip/judge"
@@ -47,6 +48,9 @@ type Deps struct {
 	// close it.
 	Verifier *verifier.Verifier
 	Metrics  Metrics // counters; nil counts nothing
+	// Events are told what is found out about calls; nil: nobody is. The door does
+	// not close it.
+	Events *webhook.Sender
 	// Recorder writes calls to disk; nil: nobody does. The door does not close it.
 	Recorder *record.Recorder
 	// Analysts is how many threads of their own hear the callers. They stand behind

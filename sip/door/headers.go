@@ -37,7 +37,7 @@ var hopByHop = map[string]bool{
 // neither side may think that the other has them.
 var ownOptions = map[string]bool{
 	"100rel": true, "timer": true, "outbound": true, "path": true, "gruu": true,
-	"precondition": true, "multiple-refer": true, "early-session": true, "199": true,
+	"precondition": true, "multiple-refer": true, "early-session": true, "199": true, "siprec": true,
 }
 
 // passOptions are extensions that work end to end through the door without its
@@ -66,6 +66,8 @@ func (d *Door) takesPart(option string) bool {
 	switch option {
 	case "timer":
 		return d.cfg.SessionTimers.Enabled
+	case siprecOption: // from whom, inviteCopy has looked at
+		return d.cfg.takesCopies()
 	case "100rel", "precondition":
 		return d.reliable()
 	}

@@ -128,6 +128,7 @@ type hearing struct {
 	onDigit func(codec.Digit)
 	secure  bool // SRTP, whose keys the two sides have: nothing can be heard
 	closed  bool
+	seen    int // of the judge's verdicts, those told
 
 	verdict atomic.Pointer[policy.Verdict]
 }
@@ -164,6 +165,7 @@ func (h *hearing) listen(now time.Time) {
 		ds := h.judged.Advance(now)
 		v := h.judged.Verdict()
 		h.verdict.Store(&v)
+		h.news()
 		if len(ds) > 0 {
 			c := h.c
 			c.post(func() { c.decided(ds) })
@@ -411,6 +413,12 @@ func (c *call) verdict() policy.Verdict {
 // two sides can hear it.
 func (c *call) callersCodecs() (codecs map[uint8]sdp.Codec, secure bool) {
 	codecs = map[uint8]sdp.Codec{}
+	if c.srs != nil {
+		for _, k := range c.srs.live() {
+			maps.Copy(codecs, k.codecs)
+		}
+		return codecs, false
+	}
 	var both []*sdp.Media
 	for _, d := range []*sdp.Description{c.caller.theirs, c.caller.ours} {
 		if d == nil {

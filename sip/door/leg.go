@@ -189,7 +189,12 @@ func (l *leg) contact() *sipmsg.ContactHeader {
 			u.UriParams.Remove("transport")
 		}
 	}
-	return &sipmsg.ContactHeader{Address: u}
+	h := &sipmsg.ContactHeader{Address: u}
+	if l.c.srs != nil { // RFC 7866 section 6.1.2
+		h.Params = sipmsg.NewParams()
+		h.Params.Add("+sip.srs", "")
+	}
+	return h
 }
 
 // address says which of the door's sockets a request leaves by, and where to.

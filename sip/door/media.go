@@ -83,6 +83,10 @@ func (c *call) dropMedia(l *leg) {
 // either for longer than media.timeout, and nobody on hold. A caller who is
 // merely muted keeps the call as long as the far side sends.
 func (c *call) silence() {
+	if c.srs != nil {
+		c.copiesSilent()
+		return
+	}
 	if c.ending || c.session == nil {
 		return
 	}

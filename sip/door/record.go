@@ -62,11 +62,15 @@ func (c *call) writeRecord() {
 		}
 		c.d.deps.Metrics.FramesDropped(st.Dropped)
 	}
+	if c.srs != nil {
+		c.copyRecord()
+	}
 	if c.rec.Outcome == "" {
 		c.rec.Outcome = store.OutcomeOf(c.rec.FinalCode, false)
 	}
 	c.d.deps.Metrics.CallEnded(c.rec)
 	c.d.deps.Records(c.rec)
+	c.tellEnded()
 }
 
 // farMedia adds up what came from the far legs; jitter and source are the last

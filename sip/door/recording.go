@@ -125,12 +125,17 @@ func (c *call) announce() {
 func (c *call) tape(t *taping) {
 	r := c.d.deps.Recorder
 	codecs, secure := c.callersCodecs()
+	if c.srs != nil && r.Packets() {
+		c.taping = nil
+		c.untaped(errors.New("a recording session has no two ways that a capture could show; recording.format says pcapng"))
+		return
+	}
 	if secure {
 		c.taping = nil
 		c.untaped(errors.New("its media is encrypted with keys of the two sides"))
 		return
 	}
-	copies := c.session.Copy(tapeBytes)
+	sources := c.tapeSources()
 	t.since = time.Now()
 	id := c.id
 	if n := c.tapes; n > 0 {
@@ -138,7 +143,7 @@ func (c *call) tape(t *taping) {
 	}
 	session := c.session
 	rec, err := r.Begin(record.Call{
-		ID: id, CallID: c.rec.CallID, Start: t.since, Sources: [2]record.Source{copies.Caller, copies.Heard},
+		ID: id, CallID: c.rec.CallID, Start: t.since, Sources: sources,
 		Media: func() (netip.AddrPort, netip.AddrPort) {
 			st := session.Stats().Caller
 			if st.Latched.IsValid() {
@@ -149,7 +154,7 @@ func (c *call) tape(t *taping) {
 		Done: func(res record.Result) { c.post(func() { c.taped(t, res) }) },
 	})
 	if err != nil {
-		session.StopCopy()
+		c.stopCopies()
 		c.taping = nil
 		c.untaped(err)
 		return
@@ -160,6 +165,32 @@ func (c *call) tape(t *taping) {
 	tellCodecs(rec, codecs)
 	c.film.to(rec)
 	c.log.Info("recording", zap.String("file", rec.Path()))
+}
+
+// tapeSources are what is recorded: both ways of a call, or the first two streams
+// of a recording session, the caller's first.
+func (c *call) tapeSources() [2]record.Source {
+	copies := c.session.Copy(tapeBytes)
+	out := [2]record.Source{copies.Caller, copies.Heard}
+	if c.srs == nil {
+		return out
+	}
+	for _, k := range c.srs.live() {
+		if k != c.srs.judged {
+			out[record.Heard] = k.session.Copy(tapeBytes).Caller
+			break
+		}
+	}
+	return out
+}
+
+func (c *call) stopCopies() {
+	c.session.StopCopy()
+	if c.srs != nil {
+		for _, k := range c.srs.live() {
+			k.session.StopCopy()
+		}
+	}
 }
 
 func tellCodecs(rec *record.Recording, codecs map[uint8]sdp.Codec) {
@@ -185,7 +216,7 @@ func (c *call) stopTaping() {
 		t.announcement.Stop()
 	}
 	if t.rec != nil {
-		c.session.StopCopy()
+		c.stopCopies()
 		c.film.to(nil)
 		t.rec.End(time.Now())
 	}
@@ -210,7 +241,7 @@ func (c *call) taped(t *taping, res record.Result) {
 	c.tapesOpen = max(0, c.tapesOpen-1)
 	if c.taping == t { // it ended before the call
 		c.taping = nil
-		c.session.StopCopy()
+		c.stopCopies()
 		c.film.to(nil)
 	}
 	r := store.Recording{File: res.File, StartedAt: store.At(t.since), Seconds: res.Length.Seconds(), Dropped: res.Dropped, Stopped: res.Stopped}

@@ -36,6 +36,10 @@ func (l *leg) onReinvite(in *incoming) {
 		l.respondPlain(in, 500, "Server Internal Error: not connected yet", retryAfter())
 		return
 	}
+	if c.srs != nil {
+		l.onCopyChanged(in)
+		return
+	}
 	offer, err := l.read(bodyOf(in.req))
 	if err != nil {
 		code, reason := unreadable(err)

@@ -17,6 +17,10 @@ import (
 //	else                                          by the other leg
 func (l *leg) onUpdate(in *incoming) {
 	c := l.c
+	if c.srs != nil && l.state == legUp && l.in == nil && l.offering == nil {
+		l.onCopyChanged(in)
+		return
+	}
 	b := bodyOf(in.req)
 	offer, err := l.read(b)
 	if err != nil {

@@ -64,6 +64,15 @@ type Arrival struct {
 	TrustIdentity bool           // the trunk may assert identities
 	Load          policy.Load    // what the call meets; zero: not known
 	Identity      *stir.Result   // what its Identity headers are worth; nil: they were not verified
+	Copy          *Copy          // the message is not the caller's own; nil: it is
+}
+
+// Copy is a call that a recording client sends a copy of (RFC 7866). The INVITE is
+// the client's then: its make says nothing of the caller, and who calls stands in
+// the metadata.
+type Copy struct {
+	From, FromHost, DisplayName string // the caller's address; empty: not known
+	To                          string // who is called
 }
 
 // Open opens a call and returns the decision of stage arrival. With an error
@@ -79,8 +88,10 @@ func (b *Bench) Open(a Arrival) (*Call, policy.Decision, error) {
 			fmt.Errorf("judge: a call begins with an INVITE, not with %.60q", fingerprint.StartLine(a.Raw))
 	}
 	c := newCall(b, a)
-	c.print = fingerprint.Of(a.Raw)
-	c.signalling = c.print.Evidence()
+	if a.Copy == nil {
+		c.print = fingerprint.Of(a.Raw)
+		c.signalling = c.print.Evidence()
+	}
 	if a.Identity != nil {
 		c.signalling = append(c.signalling, a.Identity.Evidence()...)
 	}
@@ -111,6 +122,14 @@ func requestLine(raw []byte) (method string, target []byte, ok bool) {
 
 // describe fills in the facts that the INVITE settles.
 func (c *Call) describe(a Arrival, target []byte) {
+	if a.Copy != nil {
+		f := &c.facts
+		f.From, f.FromHost, f.DisplayName, f.To = a.Copy.From, a.Copy.FromHost, a.Copy.DisplayName, a.Copy.To
+		f.Anonymous, f.Trunk = f.From == "", a.Trunk
+		a.Load.Put(f)
+		c.bench.Rules.Fill(f)
+		return
+	}
 	who := identity.Of(a.Raw, a.TrustIdentity)
 	_, called, _, _, _ := fingerprint.SplitURI(target)
 	f := &c.facts

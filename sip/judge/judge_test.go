@@ -420,3 +420,26 @@ func BenchmarkSecond(b *testing.B) {
 		c.Advance(packets[n].at)
 	}
 }
+
+// A copy's INVITE is its client's: its make is no evidence, its From is nobody's
+// number, and who calls stands beside it.
+func TestCopy(t *testing.T) {
+	raw := invite("sbc", "recorder", ";automata")
+	own, _, err := bench(t, nil).Open(Arrival{Raw: raw, At: start})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, _, err := bench(t, nil).Open(Arrival{Raw: raw, At: start, Trunk: "sbc", Copy: &Copy{From: "+34600000001", FromHost: "carrier.example", To: "100"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := copied.Facts()
+	if f.From != "+34600000001" || f.To != "100" || f.Trunk != "sbc" || f.Automata || f.UserAgent != "" || f.Anonymous {
+		t.Errorf("facts %+v", f)
+	}
+	if len(own.Verdict().Evidence) == 0 || len(copied.Verdict().Evidence) != 0 {
+		t.Errorf("evidence %+v of its own, %+v of the copy", own.Verdict().Evidence, copied.Verdict().Evidence)
+	}
+	own.Abandon()
+	copied.Abandon()
+}

@@ -29,6 +29,7 @@ import (
 	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/policy/surge"
+	"github.com/portero/portero/policy/webhook"
 	"github.com/portero/portero/sip/door"
 	"github.com/portero/portero/sip/judge"
 )
@@ -58,6 +59,8 @@ type Config struct {
 	Surge surge.Config `yaml:"surge"`
 	// Callback is who is promised a callback and how promises are kept.
 	Callback callback.Config `yaml:"callback"`
+	// Webhook is who is told what is found out about calls, as it comes.
+	Webhook webhook.Config `yaml:"webhook"`
 	// Store is where records and promises are kept.
 	Store store.Config `yaml:"store"`
 	// Console is the HTTP side: health, metrics, the admin API.
@@ -87,6 +90,7 @@ func Defaults() Config {
 		Surge:     surge.Defaults(),
 		Callback:  callback.Defaults(),
 		Store:     store.Defaults(),
+		Webhook:   webhook.Defaults(),
 		Console:   console.Defaults(),
 		Log:       Log{Level: "info", Format: "json"},
 	}
@@ -109,6 +113,7 @@ func (c *Config) check(r *reader) {
 	c.Campaign.Check(r.checkFault("campaign"))
 	c.Surge.Check(r.checkFault("surge"))
 	c.Callback.Check(r.checkFault("callback"))
+	c.Webhook.Check(r.checkFault("webhook"))
 	c.Store.Check(r.checkFault("store"))
 	c.Console.Check(r.checkFault("console"))
 	c.Log.check(r.checkFault("log"))

@@ -22,7 +22,11 @@ func (c *Config) Summary() string {
 		fmt.Fprintf(&b, "browsers      %s\n", strings.Join(c.Media.WebRTC.Listen, ", "))
 	}
 	for _, t := range c.Door.Trunks {
-		fmt.Fprintf(&b, "trunk         %s: %s\n", t.Name, strings.Join(t.Addresses, ", "))
+		what := ""
+		if t.SIPREC {
+			what = " (a recording client: heard and judged, nothing is acted on)"
+		}
+		fmt.Fprintf(&b, "trunk         %s: %s%s\n", t.Name, strings.Join(t.Addresses, ", "), what)
 	}
 	for _, name := range c.Door.DestinationNames() {
 		fmt.Fprintf(&b, "destination   %s: %s\n", name, c.Door.Destinations[name])
