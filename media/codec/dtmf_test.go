@@ -193,6 +193,45 @@ func TestTalkOff(t *testing.T) {
 	}
 }
 
+// TestTalkOffPrompts: what Portero says itself, sent back by the line, must not
+// dial either, in whatever codec and however loud.
+func TestTalkOffPrompts(t *testing.T) {
+	files, err := filepath.Glob("../prompt/sounds/*/*.wav")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no prompts: %v", err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := Read(bytes.NewReader(b))
+		if err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		for _, gain := range []float64{0.1, 0.5, 1, 1.9} {
+			pcm := a.PCM()
+			for i, v := range pcm {
+				pcm[i] = int16(max(-32768, min(32767, gain*float64(v))))
+			}
+			wide := new(G722Decoder).Decode(nil, new(G722Encoder).Encode(nil, pcm))
+			for name, line := range map[string][]int16{"G.722": wide, "A-law": Companded(slices.Clone(pcm), ALaw), "µ-law": Companded(pcm, MuLaw)} {
+				if ds := heard(line); len(ds) > 0 {
+					t.Errorf("%s in %s, times %g: %q", f, name, gain, keysOf(ds))
+				}
+			}
+		}
+	}
+}
+
+// TestTonesG722: keys are heard through G.722.
+func TestTonesG722(t *testing.T) {
+	pcm := slices.Concat(make([]int16, 1600), dial("159#", 60, 60, -10, 2, 1))
+	if got := keysOf(heard(new(G722Decoder).Decode(nil, new(G722Encoder).Encode(nil, pcm)))); got != "159#" {
+		t.Errorf("through G.722: %q", got)
+	}
+}
+
 func BenchmarkTones(b *testing.B) {
 	pcm := dial("5", 20, 0, -10, 0, 1)
 	var t Tones

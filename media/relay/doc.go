@@ -5,8 +5,10 @@
 //
 // It takes packets from the source that the SDP names, or that a consistent
 // stream has proved, and refuses all others. It keeps the caller's stream of one
-// piece when the far side is replaced. It does not decode, mix, re-time or
-// transcode, knows nothing of SIP, and does not read SDP: addresses are given to it.
+// piece when the far side is replaced. Where the two sides agreed on different
+// things it is told to convert: payload type numbers, and audio whose packets keep
+// their length (convert.go). It does not mix or re-time, knows nothing of SIP, and
+// does not read SDP: addresses are given to it.
 //
 // On Linux a loop a processor reads the sockets of all calls (loop_linux.go),
 // elsewhere each socket has a goroutine; either allocates nothing for a packet,

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/media/codec"
+	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/sip/sdp"
 )
@@ -35,7 +36,7 @@ func audioOf(d *sdp.Description) *sdp.Media {
 	if d == nil {
 		return nil
 	}
-	if m := anchored(d); m != nil && m.Type == "audio" && m.Port != 0 && !encrypted(m) {
+	if m := anchored(d); m != nil && m.Type == "audio" && m.Port != 0 && !encrypted(m) && !keyed(m) {
 		return m
 	}
 	return nil
@@ -71,10 +72,17 @@ func partner(c sdp.Codec, list []sdp.Codec) (sdp.Codec, bool) {
 	if i := slices.IndexFunc(list, func(o sdp.Codec) bool { return sameCodec(c, o) }); i >= 0 {
 		return list[i], true
 	}
-	if i := slices.IndexFunc(list, converts); i >= 0 && converts(c) {
-		return list[i], true
+	if !converts(c) {
+		return sdp.Codec{}, false
 	}
-	return sdp.Codec{}, false
+	i := slices.IndexFunc(list, func(o sdp.Codec) bool { return converts(o) && !strings.EqualFold(o.Name, "G722") })
+	if i < 0 { // the laws cost less
+		i = slices.IndexFunc(list, converts)
+	}
+	if i < 0 {
+		return sdp.Codec{}, false
+	}
+	return list[i], true
 }
 
 // changes is how packets of a side must change that was told to send one thing,
@@ -351,7 +359,7 @@ func (l *leg) otherLaw(req *sipmsg.Request, res *sipmsg.Response) bool {
 		return false
 	}
 	offer := c.callerOffer()
-	if audioOf(offer) == nil || slices.ContainsFunc(offer.Media, encrypted) { // that may be what was refused
+	if audioOf(offer) == nil || slices.ContainsFunc(offer.Media, func(m *sdp.Media) bool { return encrypted(m) || m.Secure != nil && m.Secure.Crypto != nil }) { // that may be what was refused
 		return false
 	}
 	if l.added = lacking(codecsOf(offer)); l.added == nil {
@@ -361,4 +369,28 @@ func (l *leg) otherLaw(req *sipmsg.Request, res *sipmsg.Response) bool {
 	setBody(req, b.contentType, b.with(l.rewrite(adding(offer, l.added))))
 	l.log.Info("a destination refused the caller's codecs: it is asked again with what they are converted to", zap.String("destination", l.dest))
 	return true
+}
+
+// speaking is a voice that prompts in µ-law can be said with to a caller in
+// another codec.
+func speaking(sp *relay.Speaker, k sdp.Codec) prompt.Speaker {
+	if !strings.EqualFold(k.Name, "G722") {
+		return sp
+	}
+	c, _ := codec.NewConverter("PCMU", k.Name)
+	return &converted{Speaker: sp, c: c}
+}
+
+// converted is a voice in another codec than it is given.
+type converted struct {
+	*relay.Speaker
+	c *codec.Converter
+	b []byte // what is sent: clips are said more than once
+}
+
+// Send implements prompt.Speaker.
+func (s *converted) Send(payload []byte, position, samples uint32) error {
+	s.b = append(s.b[:0], payload...)
+	s.c.Convert(s.b)
+	return s.Speaker.Send(s.b, position, samples)
 }

@@ -44,6 +44,8 @@ func TestChanges(t *testing.T) {
 		{"keys by another number", list{"0", keys101}, nil, list{"0", keys96}, "0>0 101>96", true},
 		{"numbers crossed", list{"97 opus/48000/2", "98 telephone-event/8000"}, nil, list{"98 opus/48000/2", "97 telephone-event/8000"}, "97>98 98>97", true},
 		{"G.722 to a law", list{"9", "0"}, nil, list{"8"}, "9>8! 0>8!", true},
+		{"a law rather than G.722", list{"8"}, nil, list{"9", "0"}, "8>0!", true},
+		{"G.722 if there is no law", list{"8"}, nil, list{"9"}, "8>9!", true},
 		{"a law of a dynamic type", list{"100 PCMU/8000"}, nil, list{"0"}, "100>0", true},
 		{"what only the sender said", list{"8"}, list{"8", "0"}, list{"8"}, "8>8 0>8!", false},
 		{"Opus cannot be converted", list{"96 opus/48000/2", "0"}, nil, list{"0"}, "0>0", false},

@@ -211,7 +211,7 @@ func encrypted(m *sdp.Media) bool { return strings.Contains(strings.ToUpper(m.Pr
 
 // voice is how the caller and the door, or a destination, talk to each other.
 type voice struct {
-	audio sdp.Codec // PCMU or PCMA, for what the door says itself
+	audio sdp.Codec // PCMU or PCMA, else G722, for what the door says itself
 	event sdp.Codec // telephone-event; PT 0 and no name if there is none
 	ptime int
 }
@@ -225,17 +225,23 @@ func common(d *sdp.Description) (v voice, ok bool) {
 	if m == nil || m.Port == 0 || keyed(m) || strings.ToUpper(m.Proto) != "RTP/AVP" && strings.ToUpper(m.Proto) != "RTP/AVPF" {
 		return v, false
 	}
+	var wide sdp.Codec // G.722, for who has no G.711
 	for _, c := range m.Codecs() {
 		switch strings.ToUpper(c.Name) {
 		case "PCMU", "PCMA":
 			if v.audio.Name == "" && c.Clock == 8000 {
 				v.audio = c
 			}
+		case "G722":
+			wide = c
 		case "TELEPHONE-EVENT":
 			if v.event.Name == "" && c.Clock == 8000 {
 				v.event = c
 			}
 		}
+	}
+	if v.audio.Name == "" && wide.Clock == 8000 {
+		v.audio = wide
 	}
 	v.ptime = m.Ptime()
 	return v, v.audio.Name != ""
@@ -247,8 +253,8 @@ var spoken = voice{
 	event: sdp.Codec{PT: 101, Name: "telephone-event", Clock: 8000, Fmtp: "0-16"},
 }
 
-// ownAnswer answers an offer on the door's behalf: G.711 and keys, everything
-// else declined.
+// ownAnswer answers an offer on the door's behalf: G.711, or G.722 when there is
+// none, and keys; everything else declined.
 func (l *leg) ownAnswer(offer *sdp.Description) ([]byte, voice, bool) {
 	v, ok := common(offer)
 	if !ok {

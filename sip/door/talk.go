@@ -272,7 +272,7 @@ func (c *call) say(o prompt.Options, names ...string) (*prompt.Player, error) {
 		return nil, fmt.Errorf("no voice toward the caller: %w", err)
 	}
 	o.Packet = prompt.Packet(v.ptime)
-	return prompt.Play(sp, law, o, clips...), nil
+	return prompt.Play(speaking(sp, v.audio), law, o, clips...), nil
 }
 
 // language is what the caller is spoken to in.

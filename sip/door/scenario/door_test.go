@@ -328,6 +328,7 @@ func (d *testDoor) Records() ([]byte, error) {
 //	                             interrupted
 //	door recording N             N recordings are under way, within 30 s
 //	door press ADDRESS KEY       a key (RFC 4733, payload type 101) to that address
+//	door tones ADDRESS KEY CODEC the same as tones in audio, pcmu, pcma or g722
 //	door owes NUMBER             a promise to that number is on disk, within 10 s
 //	door dial NUMBER PLACE       the door calls NUMBER back, to join it to PLACE
 //	door dialed OUTCOME          that dial ended so, within 5 s
@@ -373,6 +374,8 @@ func (d *testDoor) Do(words []string) error {
 		return nil
 	case len(words) == 3 && words[0] == "press":
 		return d.press(words[1], words[2])
+	case len(words) == 4 && words[0] == "tones":
+		return d.tones(words[1], words[2], words[3])
 	case len(words) == 2 && words[0] == "owes":
 		return d.owes(words[1])
 	case len(words) == 3 && words[0] == "dial":
@@ -401,7 +404,7 @@ func (d *testDoor) Do(words []string) error {
 			return errors.New("the dial does not end")
 		}
 	}
-	return fmt.Errorf("door %s is not known; there are: rtp, encrypts, heard, recording, speak, flood, says, drain, press, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
+	return fmt.Errorf("door %s is not known; there are: rtp, encrypts, heard, recording, speak, flood, says, drain, press, tones, owes, dial, dialed, cut, mend, name, target", strings.Join(words, " "))
 }
 
 // target waits until an address fares as a script says.
