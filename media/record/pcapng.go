@@ -132,22 +132,30 @@ func (p *pcapng) finish(f *os.File, end time.Time, about []comment) error {
 	return err
 }
 
-// append writes the packet as an enhanced packet block.
+// append writes the packet as an enhanced packet block, in place: its length is
+// known beforehand.
 func (k packet) append(b []byte) []byte {
-	ip := datagram(k)
-	body := binary.LittleEndian.AppendUint32(nil, 0)
-	body = stamp(body, k.at)
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(ip)))
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(ip)))
-	body = append(body, ip...)
-	body = pad(body)
+	const about = 20 + 8 + 4 // interface, time, lengths; the flags; the options' end
+	n := ipHeader(k.src) + 8 + min(len(k.data), maxData)
+	total := uint32(12 + about + (n+3)/4*4)
+	b = binary.LittleEndian.AppendUint32(b, blockPacket)
+	b = binary.LittleEndian.AppendUint32(b, total)
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = stamp(b, k.at)
+	b = binary.LittleEndian.AppendUint32(b, uint32(n))
+	b = binary.LittleEndian.AppendUint32(b, uint32(n))
+	b = k.datagram(b)
+	for range (4 - n%4) % 4 {
+		b = append(b, 0)
+	}
 	flags := uint32(2) // outbound
 	if k.inbound {
 		flags = 1
 	}
-	body = option(body, 2, binary.LittleEndian.AppendUint32(nil, flags))
-	body = option(body, 0, nil)
-	return block(b, blockPacket, body)
+	b = binary.LittleEndian.AppendUint32(b, 2|4<<16) // epb_flags, 4 bytes
+	b = binary.LittleEndian.AppendUint32(b, flags)
+	b = binary.LittleEndian.AppendUint32(b, 0) // opt_endofopt
+	return binary.LittleEndian.AppendUint32(b, total)
 }
 
 func stamp(b []byte, at time.Time) []byte {
@@ -177,41 +185,55 @@ func pad(b []byte) []byte {
 	return b
 }
 
+// maxData is what one datagram holds beside its headers.
+const maxData = 65000
+
+// ipHeader is the length of the header before a datagram from a.
+func ipHeader(a netip.AddrPort) int {
+	if a.Addr().Unmap().Is4() {
+		return 20
+	}
+	return 40
+}
+
 // datagram puts IP and UDP headers before what was sent. What came in a stream
 // (TCP, TLS, WebSocket) is shown as a datagram too: the bytes are the same, and
 // the file has nothing of how a stream cut them.
-func datagram(k packet) []byte {
-	src, dst := k.src.Addr().Unmap(), k.dst.Addr().Unmap()
-	data := k.data[:min(len(k.data), 65000)]
-	udp := binary.BigEndian.AppendUint16(nil, k.src.Port())
-	udp = binary.BigEndian.AppendUint16(udp, k.dst.Port())
-	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(data)))
-	udp = append(udp, 0, 0) // checksum, below
-	udp = append(udp, data...)
-	pseudo := append(src.AsSlice(), dst.AsSlice()...)
-	var ip []byte
-	if src.Is4() {
-		pseudo = append(pseudo, 0, 17)
-		pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(udp)))
-		ip = append(ip, 0x45, 0)
-		ip = binary.BigEndian.AppendUint16(ip, uint16(20+len(udp)))
-		ip = append(ip, 0, 0, 0x40, 0, 64, 17, 0, 0)
-		ip = append(append(ip, src.AsSlice()...), dst.AsSlice()...)
-		binary.BigEndian.PutUint16(ip[10:], ^sum(0, ip))
+func (k packet) datagram(b []byte) []byte {
+	data := k.data[:min(len(k.data), maxData)]
+	length := uint16(8 + len(data))
+	head := len(b)
+	addresses := 0 // where they begin
+	if ipHeader(k.src) == 20 {
+		src, dst := k.src.Addr().Unmap().As4(), k.dst.Addr().Unmap().As4()
+		b = append(b, 0x45, 0)
+		b = binary.BigEndian.AppendUint16(b, 20+length)
+		b = append(b, 0, 0, 0x40, 0, 64, 17, 0, 0)
+		addresses = len(b)
+		b = append(append(b, src[:]...), dst[:]...)
+		binary.BigEndian.PutUint16(b[head+10:], ^sum(0, b[head:]))
 	} else {
-		pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(udp)))
-		pseudo = append(pseudo, 0, 0, 0, 17)
-		ip = append(ip, 0x60, 0, 0, 0)
-		ip = binary.BigEndian.AppendUint16(ip, uint16(len(udp)))
-		ip = append(ip, 17, 64)
-		ip = append(append(ip, src.AsSlice()...), dst.AsSlice()...)
+		src, dst := k.src.Addr().As16(), k.dst.Addr().As16()
+		b = append(b, 0x60, 0, 0, 0)
+		b = binary.BigEndian.AppendUint16(b, length)
+		b = append(b, 17, 64)
+		addresses = len(b)
+		b = append(append(b, src[:]...), dst[:]...)
 	}
-	check := ^sum(sum(0, pseudo), udp)
+	udp := len(b)
+	b = binary.BigEndian.AppendUint16(b, k.src.Port())
+	b = binary.BigEndian.AppendUint16(b, k.dst.Port())
+	b = binary.BigEndian.AppendUint16(b, length)
+	b = append(b, 0, 0)
+	b = append(b, data...)
+	// The pseudo header: addresses, protocol and length (RFC 768, RFC 8200).
+	pseudo := [4]byte{0, 17, byte(length >> 8), byte(length)}
+	check := ^sum(sum(sum(0, b[addresses:udp]), pseudo[:]), b[udp:])
 	if check == 0 { // RFC 768: zero means there is none
 		check = 0xFFFF
 	}
-	binary.BigEndian.PutUint16(udp[6:], check)
-	return append(ip, udp...)
+	binary.BigEndian.PutUint16(b[udp+6:], check)
+	return b
 }
 
 // sum is the Internet checksum's ones' complement sum (RFC 1071).

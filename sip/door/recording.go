@@ -175,11 +175,8 @@ func (c *call) tapeSources() [2]record.Source {
 	if c.srs == nil {
 		return out
 	}
-	for _, k := range c.srs.live() {
-		if k != c.srs.judged {
-			out[record.Heard] = k.session.Copy(tapeBytes).Caller
-			break
-		}
+	if k := c.srs.other(); k != nil {
+		out[record.Heard] = k.session.Copy(tapeBytes).Caller
 	}
 	return out
 }

@@ -224,6 +224,16 @@ func (s *srs) live() []*copied {
 	return out
 }
 
+// other is the first stream that is not the caller's; nil if there is none.
+func (s *srs) other() *copied {
+	for _, k := range s.live() {
+		if k != s.judged {
+			return k
+		}
+	}
+	return nil
+}
+
 // takeCopies opens ports for the streams of an offer; those that were there go on.
 // The error says why none can be heard.
 func (c *call) takeCopies(offer *sdp.Description) error {
@@ -247,7 +257,7 @@ func (c *call) takeCopies(offer *sdp.Description) error {
 			continue
 		}
 		if k == nil {
-			session, err := c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Alone: true})
+			session, err := c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Alone: true, IPv6: describesIPv6(offer, c.source)})
 			if err != nil {
 				fault = err
 				continue
@@ -418,15 +428,20 @@ func (c *call) judgeCopy() (d policy.Decision) {
 	return d
 }
 
-// hearCopy has the judge hear the caller's stream, from now on if it was another.
+// hearCopy has the judge hear the caller's stream, from now on if it was another,
+// and whom he talks to.
 func (c *call) hearCopy() {
 	h := c.hearing
 	if h == nil {
 		return
 	}
 	tap, codecs := c.srs.judged.session.Tap(), c.srs.judged.codecs
+	var heard *relay.Tap
+	if k := c.srs.other(); k != nil {
+		heard = k.session.Tap()
+	}
 	h.tell(func() {
-		h.tap = tap
+		h.tap, h.heard = tap, heard
 		h.agreed(codecs, false)
 	})
 	if t := c.taping; t != nil && t.rec != nil {
