@@ -9,6 +9,7 @@
 #   make fuzz          every fuzz target for FUZZTIME (10s); make test does it for 2s
 #   make bench         every benchmark; make bench-calls: the CPU of a call
 #   make bench-sip     the door beside Kamailio and Asterisk under the same load
+#   make bench-media   the relay beside rtpengine and Asterisk under the same media; SOAK=30m: the door alone, long
 #   make clean         remove what was built; .cache/ (the Asterisk tree) stays
 
 GO       ?= go
@@ -22,7 +23,7 @@ TESTFLAGS ?=
 SHELL := /bin/bash
 TOLD  := awk '!/^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)|^PASS$$/ { print; fflush() }'
 
-.PHONY: all build demo test leak quick style fuzz bench bench-calls bench-sip clean
+.PHONY: all build demo test leak quick style fuzz bench bench-calls bench-sip bench-media clean
 
 all: build
 
@@ -86,6 +87,11 @@ bench-calls:
 # the script says what can be set.
 bench-sip:
 	testdata/interop/bench-sip
+
+# What relaying a call's media costs, beside rtpengine and Asterisk; the script says
+# what can be set.
+bench-media:
+	testdata/interop/bench-media
 
 clean:
 	rm -f portero

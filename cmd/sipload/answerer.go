@@ -36,6 +36,7 @@ func (l *load) atAnswerer(m []byte, from unix.Sockaddr, at int64) {
 			return
 		}
 		c.arrived = at
+		c.toPeer[1] = mediaAt(m)
 		l.takeCall(call, m, from)
 	case "ACK":
 		if c.acked != 0 {

@@ -130,6 +130,7 @@ func (l *load) atCaller(m []byte, at int64) {
 		l.uac.send(l.inDialog("ACK", call, 1), l.peerAddr)
 	default:
 		c.answered = at
+		c.toPeer[0] = mediaAt(m)
 		c.to, c.contact, c.routes = bytes.Clone(header(m, "To")), bytes.Clone(address(header(m, "Contact"))), routes(m)
 		l.uac.send(l.inDialog("ACK", call, 1), l.peerAddr)
 		if l.hold == 0 {

@@ -29,7 +29,7 @@ type order struct {
 	hold                   time.Duration // from the answer to the caller's BYE
 	// full is called once all calls are up and before the first hangs up; only
 	// with a hold that is longer than the calls take to be set up.
-	full func()
+	full func(l *load)
 }
 
 // callState is one call as both of its ends see it. Times are ns since 1970, 0
@@ -40,6 +40,8 @@ type callState struct {
 	answered               int64 // 200 reached the caller
 	acked                  int64 // ACK reached the answerer
 	byeSent, byeGot, ended int64 // BYE left the caller, reached the answerer; its 200 reached the caller
+
+	toPeer [2]netip.AddrPort // where the caller's media and the answerer's go, by what they were told
 
 	refused int // the final status, when it is not 200
 	over    bool
@@ -93,7 +95,7 @@ func (t *timers) Pop() any {
 // place runs a load to its end.
 func place(o order) (*load, error) {
 	l := &load{order: o, peerAddr: sockaddr(o.peer), state: make([]callState, o.calls), left: o.calls,
-		offer: description(o.caller, 6000), answer: description(o.answerer, 6100)}
+		offer: description(o.caller, callerMedia), answer: description(o.answerer, answererMedia)}
 	var err error
 	if l.uac, err = listen(o.caller); err != nil {
 		return nil, err
@@ -190,7 +192,7 @@ func (l *load) turn(now time.Time) {
 		case c.answered != 0:
 			if l.full != nil && !l.isFull && l.begun == l.calls {
 				l.isFull = true
-				l.full()
+				l.full(l)
 			}
 			l.bye(l.holding)
 		}

@@ -131,7 +131,7 @@ func TestHeld(t *testing.T) {
 	full := 0
 	o := order{caller: free(t), answerer: free(t), run: 9, rate: 200, calls: 40, hold: time.Second}
 	o.peer = o.answerer
-	o.full = func() { full++ }
+	o.full = func(*load) { full++ }
 	l, err := place(o)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,8 @@
 // with its Request-URI's user unchanged. pid is the root of its process tree;
 // max the highest rate it is put to. The rates are played to all peers in turn,
 // and this several times, so that whatever else the machine does meets all alike;
-// the table shows medians. "direct" is caller and answerer without anybody
+// the table shows medians. With -media the calls are held and both sides send
+// G.711 in packets of 20 ms (media.go). "direct" is caller and answerer without anybody
 // between: what the tool and the kernel cost.
 package main
 
@@ -39,6 +40,7 @@ type options struct {
 	length           time.Duration // of one load
 	held             int
 	json             string
+	media            []int // calls with media at once; instead of the rates
 }
 
 // peer is who is measured; pid 0 is nobody's.
@@ -56,7 +58,11 @@ func main() {
 	if err == flag.ErrHelp {
 		os.Exit(2)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(o.media) > 0:
+		err = measureMedia(o, peers)
+	default:
 		err = measure(o, peers)
 	}
 	if err != nil {
@@ -74,8 +80,16 @@ func parse(args []string) (o options, peers []peer, err error) {
 	f.DurationVar(&o.length, "length", 10*time.Second, "how long one load is")
 	f.IntVar(&o.held, "held", 1000, "calls held at once for the memory of a call; 0 leaves it out")
 	f.StringVar(&o.json, "json", "", "append every single load to this file, as JSON lines")
+	media := f.String("media", "", "measure media instead: so many calls at once, one after another, such as 50,200,500")
 	if err := f.Parse(args); err != nil {
 		return o, nil, flag.ErrHelp
+	}
+	for _, s := range strings.FieldsFunc(*media, func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > 2000 {
+			return o, nil, fmt.Errorf("media %q: allowed are 1 to 2000 calls", s)
+		}
+		o.media = append(o.media, n)
 	}
 	if o.caller, err = netip.ParseAddrPort(*caller); err != nil {
 		return o, nil, err
@@ -90,8 +104,12 @@ func parse(args []string) (o options, peers []peer, err error) {
 		}
 		o.rates = append(o.rates, n)
 	}
-	if o.runs < 1 || o.length < time.Second || o.length > time.Minute || o.held < 0 || o.held > 10000 {
-		return o, nil, fmt.Errorf("allowed are 1 run and more, a length of 1s to 1m, 0 to 10000 calls held")
+	longest := time.Minute
+	if len(o.media) > 0 {
+		longest = 2 * time.Hour
+	}
+	if o.runs < 1 || o.length < time.Second || o.length > longest || o.held < 0 || o.held > 10000 {
+		return o, nil, fmt.Errorf("allowed are 1 run and more, a length of 1s to 1m (with media 2h), 0 to 10000 calls held")
 	}
 	for _, s := range f.Args() {
 		p, err := parsePeer(s)
@@ -275,7 +293,7 @@ func hold(o options, p peer, run int) (heldResult, error) {
 	l, err := place(order{
 		peer: p.addr, caller: o.caller, answerer: o.answerer, run: run, rate: rate, calls: o.held,
 		hold: time.Duration(o.held)*time.Second/rate + 2*time.Second,
-		full: func() { up, upErr = memory(p.pid) },
+		full: func(*load) { up, upErr = memory(p.pid) },
 	})
 	if err != nil {
 		return heldResult{}, err

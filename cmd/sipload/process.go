@@ -100,3 +100,20 @@ func memory(pid int) (int, error) {
 	}
 	return sum, nil
 }
+
+// descriptors is how many files a process tree has open.
+func descriptors(pid int) (int, error) {
+	all, err := tree(pid)
+	if err != nil {
+		return 0, err
+	}
+	sum := 0
+	for _, p := range all {
+		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p))
+		if err != nil {
+			return 0, fmt.Errorf("descriptors of process %d: %w", p, err)
+		}
+		sum += len(fds)
+	}
+	return sum, nil
+}
