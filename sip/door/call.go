@@ -76,6 +76,8 @@ type call struct {
 	farewell   *sipmsg.Request // the BYE or CANCEL that ends the call
 	rec        store.Record
 	written    bool
+	checkup    *time.Timer // the next look for silence
+	recordDue  *time.Timer // when the record no longer waits for the last answers
 	crashed    bool
 	promise    *promise     // this call is a callback: what is owed
 	redirected *redirection // by 3xx responses; nil: never
@@ -113,7 +115,7 @@ func (d *Door) newCall(callID string, logged ...zap.Field) *call {
 func (c *call) post(f func()) bool {
 	taken, mine := c.box.add(event{run: f})
 	if mine {
-		go c.work()
+		c.d.hand(c)
 	}
 	return taken
 }
@@ -135,10 +137,32 @@ func (c *call) deliver(e event) {
 
 func (c *call) workHere() {
 	if c.d.net.Behind() {
-		go c.work()
+		c.d.hand(c)
 		return
 	}
 	c.work()
+}
+
+// hand has another goroutine at a call's events: one that waits for that and has
+// its stack already, or a new one.
+func (d *Door) hand(c *call) {
+	select {
+	case d.hands <- c:
+	default:
+		go c.work()
+	}
+}
+
+// lend is such a goroutine, until the door has closed.
+func (d *Door) lend(done <-chan struct{}) {
+	for {
+		select {
+		case c := <-d.hands:
+			c.work()
+		case <-done:
+			return
+		}
+	}
 }
 
 // after delivers an event later.
@@ -441,13 +465,18 @@ func (c *call) end(by, why string) {
 	c.stopHearing() // last: what is still to be heard takes its time
 	c.log.Info("call ended", zap.String("by", by), zap.String("why", why))
 	// The last responses belong into the record, but nobody waits long for them.
-	c.after(recordWait, c.writeRecord)
+	c.recordDue = c.after(recordWait, c.writeRecord)
 	c.settle()
 }
 
 // release gives back what the call held.
 func (c *call) release() {
 	c.writeRecord()
+	for _, t := range []*time.Timer{c.checkup, c.recordDue} {
+		if t != nil {
+			t.Stop()
+		}
+	}
 	c.unfilmed()
 	for _, l := range c.legs() {
 		l.gone(0)

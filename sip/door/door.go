@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,6 +111,7 @@ type Door struct {
 	tls      atomic.Pointer[tlsFiles]
 	routes   sync.Map // netip.Addr: the *hop nearest to it, where several would do
 	hearings *hearings
+	hands    chan *call // for goroutines that wait for a call's events
 	films    films
 
 	mu       sync.Mutex
@@ -196,6 +198,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	d.hearings = newHearings(d)
 	d.films.all = map[string]*film{}
 
+	d.hands = make(chan *call)
 	d.parser = sipmsg.NewParser()
 	d.timers = deps.Timers
 	if d.timers == (transaction.Timers{}) {
@@ -257,6 +260,9 @@ func (d *Door) Serve(ctx context.Context) error {
 		}()
 	}
 	d.hearings.start()
+	for range 2 * runtime.GOMAXPROCS(0) {
+		serving.Go(func() { d.lend(lctx.Done()) })
+	}
 	serving.Add(1)
 	go func() {
 		defer serving.Done()

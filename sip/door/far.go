@@ -391,7 +391,7 @@ func (c *call) answered() {
 	c.rec.AnsweredAt = store.At(c.answeredAt)
 	c.outcome(200, "answered", "")
 	c.listenFrom(c.answeredAt)
-	c.after(silenceEvery, c.silence)
+	c.checkup = c.after(silenceEvery, c.silence)
 }
 
 // onRefused: a destination said no (res), or nothing (err).

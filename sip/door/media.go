@@ -100,7 +100,7 @@ func (c *call) silence() {
 		c.end("portero", "media timeout")
 		return
 	}
-	c.after(silenceEvery, c.silence)
+	c.checkup = c.after(silenceEvery, c.silence)
 }
 
 const silenceEvery = 5 * time.Second

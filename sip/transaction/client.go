@@ -299,12 +299,7 @@ func (t *Client) tick() {
 			t.mu.Unlock()
 			return
 		}
-	case !waits: // timers D, K and M
-		if left > time.Millisecond {
-			t.arm(left)
-		} else {
-			t.end()
-		}
+	case !waits: // it came in between; expired will end it
 		t.mu.Unlock()
 		return
 	}
@@ -390,9 +385,22 @@ func (t *Client) receive(res *sipmsg.Response) {
 	u.Response(res)
 }
 
+// wait keeps a transaction that had its final response. The caller holds t.mu.
 func (t *Client) wait(d time.Duration) {
-	t.deadline = time.Now().Add(d)
-	t.arm(d)
+	if t.timer != nil {
+		t.timer.Stop()
+		t.timer = nil
+	}
+	t.deadline = t.layer.endings.add(d, t)
+}
+
+// expired is timers D, K and M.
+func (t *Client) expired(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state >= taken && !t.deadline.After(now) {
+		t.end()
+	}
 }
 
 // Drop ends a transaction at once: nothing more is sent, and its user is told

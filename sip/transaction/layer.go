@@ -18,9 +18,10 @@ import (
 
 // Layer matches messages to transactions.
 type Layer struct {
-	net    *transport.Layer
-	user   User
-	timers Timers
+	net     *transport.Layer
+	user    User
+	timers  Timers
+	endings *endings
 
 	mu      sync.Mutex
 	servers map[serverKey]*Server
@@ -36,7 +37,7 @@ type Layer struct {
 // New makes a layer over a transport. The transport's receiver parses and calls
 // Receive.
 func New(n *transport.Layer, u User, t Timers) *Layer {
-	l := &Layer{net: n, user: u, timers: t, servers: map[serverKey]*Server{}, invites: map[string]*Server{}, clients: map[clientKey]*Client{}}
+	l := &Layer{net: n, user: u, timers: t, endings: endingsFor(t), servers: map[serverKey]*Server{}, invites: map[string]*Server{}, clients: map[clientKey]*Client{}}
 	n.Gone(l.gone)
 	return l
 }
@@ -277,6 +278,7 @@ func (l *Layer) Close() {
 	servers, clients := l.servers, l.clients
 	l.servers, l.invites, l.clients = map[serverKey]*Server{}, map[string]*Server{}, map[clientKey]*Client{}
 	l.mu.Unlock()
+	l.endings.close()
 	for _, t := range servers {
 		t.stop()
 	}

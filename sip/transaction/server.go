@@ -39,7 +39,7 @@ type Server struct {
 	last     []byte // the newest response, sent again for a repeated request
 	timer    *time.Timer
 	deadline time.Time     // of timers H, I, J, L
-	interval time.Duration // of timer G
+	interval time.Duration // of timer G, 0 when it does not run
 	tag      string        // To tag of the response to a CANCEL
 	onCancel func(*sipmsg.Request)
 	cancel   *sipmsg.Request // one that came before onCancel was set
@@ -129,6 +129,7 @@ func (t *Server) keep(b *buffer, status int) {
 			t.last = nil
 		} else {
 			t.interval = timers.T1
+			t.timer = time.AfterFunc(t.interval, t.tick)
 		}
 		t.wait(timers.Timeout()) // timer H
 	default:
@@ -143,43 +144,28 @@ func (t *Server) keep(b *buffer, status int) {
 	t.onCancel, t.cancel = nil, nil
 }
 
-// wait arms the timer for the state's end, or for timer G before it.
-func (t *Server) wait(d time.Duration) {
-	t.deadline = time.Now().Add(d)
-	if t.interval > 0 {
-		d = min(d, t.interval)
+// wait keeps the transaction for so long. The caller holds t.mu.
+func (t *Server) wait(d time.Duration) { t.deadline = t.layer.endings.add(d, t) }
+
+// expired is timers H, I, J and L, and the end of a request that got no answer.
+func (t *Server) expired(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.deadline.After(now) {
+		t.end()
 	}
-	t.arm(d)
 }
 
-func (t *Server) arm(d time.Duration) {
-	if t.timer == nil {
-		t.timer = time.AfterFunc(d, t.tick)
-		return
-	}
-	t.timer.Reset(d)
-}
-
-// tick is every timer of the transaction.
+// tick is timer G: a refusal is sent until its ACK comes.
 func (t *Server) tick() {
 	t.mu.Lock()
-	left := time.Until(t.deadline)
-	if t.state == terminated || t.state < accepted && t.invite {
-		t.mu.Unlock()
-		return
-	}
-	if left <= 0 || t.state != completed || t.interval == 0 {
-		if left > time.Millisecond { // it was put off
-			t.arm(left)
-		} else {
-			t.end()
-		}
+	if t.state != completed || t.interval == 0 {
 		t.mu.Unlock()
 		return
 	}
 	last := t.last
 	t.interval = min(2*t.interval, t.layer.timers.T2)
-	t.arm(min(t.interval, left))
+	t.timer.Reset(t.interval)
 	t.mu.Unlock()
 	_ = t.send(last)
 }
@@ -226,6 +212,9 @@ func (t *Server) receive(in Incoming) {
 		}
 		if t.state == completed && t.invite {
 			t.state, t.last, t.interval = confirmed, nil, 0
+			if t.timer != nil {
+				t.timer.Stop()
+			}
 			if transport.Reliable(t.flow.Transport) {
 				t.end()
 			} else {
