@@ -88,7 +88,8 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	}
 	defer events.Close()
 	cores := runtime.GOMAXPROCS(0)
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * cores)) // see Deps.Analysts
+	analysts := max(1, cores-1)                                    // a core is the signalling's, however many callers there are to hear
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores + analysts)) // see Deps.Analysts
 	identities, err := verifier.New(cfg.Door.Identity)
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if recorder != nil {
 		metrics.WatchRecordings(recorder.Counts)
 	}
-	deps := door.Deps{Log: log, Analysts: cores, Bench: bench, Relay: media, WebRTC: browsers, Prompts: prompts, Surge: surge.New(cfg.Surge),
+	deps := door.Deps{Log: log, Analysts: analysts, Bench: bench, Relay: media, WebRTC: browsers, Prompts: prompts, Surge: surge.New(cfg.Surge),
 		Records: records.Put, Metrics: metrics, Verifier: identities, Recorder: recorder, Events: events,
 		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {

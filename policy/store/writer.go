@@ -16,6 +16,7 @@ const (
 	writeTime  = 10 * time.Second // a transaction that takes longer is given up and tried again
 	sweepEvery = time.Hour        // the retention's look
 	sweepPause = time.Second / 5  // between its chunks, for others who write
+	linger     = time.Second / 20 // how long a JSON line waits for others: each wakes the process, and is a write
 )
 
 // row is a record ready to be written.
@@ -43,10 +44,20 @@ func (w *writer) run() {
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
 	var due <-chan time.Time // when the oldest pending record has waited long enough
+	var lull <-chan time.Time
 	for {
+		queue := w.s.queue
+		if lull != nil {
+			queue = nil
+		}
 		select {
-		case r := <-w.s.queue:
+		case <-lull:
+			lull = nil
+		case r := <-queue:
 			w.take(r)
+			if len(w.s.queue) < batch && w.s.cfg.Queue > 4*batch { // one that can take what comes meanwhile
+				lull = time.After(linger)
+			}
 			switch {
 			case w.broken: // the retry takes it
 			case len(w.pending) >= min(batch, w.s.cfg.Queue):
