@@ -91,6 +91,31 @@ func (f *Far) Secure(k *Keys) error { return f.endpoint.secure(k) }
 type security struct {
 	mu   sync.Mutex
 	keys Keys
+	// outs are the keys that were sent with, the newest last: one that comes back,
+	// as forked phones and replaced legs may have it, goes on where it was.
+	outs []*sealer
+}
+
+// maxOuts is how many of them are kept.
+const maxOuts = 16
+
+// out is what sends with a key.
+func (s *security) out(k Key) (*sealer, error) {
+	for _, o := range s.outs {
+		if o.key.equal(k) {
+			return o, nil
+		}
+	}
+	ctx, err := k.context()
+	if err != nil {
+		return nil, err
+	}
+	o := &sealer{key: k, ctx: ctx, sources: map[uint32]*sent{}}
+	if len(s.outs) == maxOuts {
+		s.outs = s.outs[1:]
+	}
+	s.outs = append(s.outs, o)
+	return o, nil
 }
 
 func (e *endpoint) secure(k *Keys) error {
@@ -108,16 +133,9 @@ func (e *endpoint) secure(k *Keys) error {
 	}
 	// Both sockets share what is sent with: RTCP may leave by either, and the same
 	// place of the key stream must never be used twice.
-	old := rtp.guard.Load()
-	var out *sealer
-	if old != nil && e.security.keys.Ours.equal(k.Ours) {
-		out = old.out
-	} else {
-		ctx, err := k.Ours.context()
-		if err != nil {
-			return err
-		}
-		out = &sealer{ctx: ctx, sources: map[uint32]*sent{}}
+	out, err := e.security.out(k.Ours)
+	if err != nil {
+		return err
 	}
 	same := e.security.keys.Theirs.equal(k.Theirs)
 	var guards [2]*guard
@@ -130,7 +148,6 @@ func (e *endpoint) secure(k *Keys) error {
 		case k.Theirs.Suite == "":
 			in = nil
 		case in == nil || !same:
-			var err error
 			if in, err = newOpener(k.Theirs, in); err != nil {
 				return err
 			}
@@ -376,6 +393,7 @@ func (o *opener) settle() {
 
 // sealer encrypts what is sent.
 type sealer struct {
+	key     Key
 	mu      sync.Mutex // RTP and RTCP of a side may come from two goroutines
 	ctx     *srtp.Context
 	sources map[uint32]*sent

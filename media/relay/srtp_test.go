@@ -319,6 +319,13 @@ func TestSRTPSameKeysGoOn(t *testing.T) {
 	if st := c.s.Stats().Caller; st.Unsent != 2 {
 		t.Errorf("%d unsent", st.Unsent)
 	}
+	// Not even when another key was in use between.
+	other := k
+	other.Ours = secret("AES_CM_128_HMAC_SHA1_80", 9)
+	c.secure(t, CallerSide, other)
+	c.secure(t, CallerSide, k)
+	send(t, c.far.rtp, b, c.s.Addr(FarSide))
+	c.caller.deaf("a key that came back")
 	p := caller.seal(c.caller.next())
 	send(t, c.caller.rtp, p, c.s.Addr(CallerSide))
 	c.far.hear()
@@ -425,7 +432,7 @@ func fixed(t testing.TB, name string) (in *opener, out *sealer, packets [][]byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	out = &sealer{ctx: ctx, sources: map[uint32]*sent{}}
+	out = &sealer{key: k, ctx: ctx, sources: map[uint32]*sent{}}
 	if in, err = newOpener(k, nil); err != nil {
 		t.Fatal(err)
 	}
