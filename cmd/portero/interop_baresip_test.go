@@ -17,13 +17,12 @@ import (
 // asterisk-core-sounds-en-wav.
 const personVoice = "/usr/share/asterisk/sounds/en_US_f_Allison/demo-congrats.wav"
 
-// testBaresip has a foreign phone call Asterisk's echo through the door: it must
-// hear what it said.
-func testBaresip(t *testing.T, b *bed) {
-	d := b.open(t)
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"config": `
+// baresip is a phone at 127.0.60.20 that says personVoice and records both sides
+// into dir, for so many seconds. account is the rest of its account's line, and
+// modules what it needs besides.
+func baresip(t *testing.T, dir, account string, modules []string, seconds string, args ...string) *exec.Cmd {
+	t.Helper()
+	config := `
 sip_listen 127.0.60.20:5060
 net_interface 127.0.60.20
 audio_source aufile,` + personVoice + `
@@ -38,20 +37,34 @@ module sndfile.so
 snd_path ` + dir + `
 module account.so
 module menu.so
-`,
-		"accounts": `<sip:+34600000020@` + doorHost + `>;regint=0`,
-		"contacts": "",
-	} {
+`
+	for _, m := range modules {
+		config += "module " + m + ".so\n"
+	}
+	for name, text := range map[string]string{"config": config, "accounts": account + "\n", "contacts": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	from := b.pbxLogSize(t)
-	phone := exec.Command("baresip", "-f", dir, "-p", dir, "-t", "8", "-e", "/dial sip:600@"+doorHost)
+	phone := exec.Command("baresip", append([]string{"-f", dir, "-p", dir, "-t", seconds}, args...)...)
 	phone.Dir = dir
-	said, err := phone.CombinedOutput()
-	// What it says about its bit rate ten times a second is no help.
-	said = regexp.MustCompile(`\[[0-9:]+\] audio=\S+ \(bit/s\)\s*`).ReplaceAll(said, nil)
+	return phone
+}
+
+// baresipSaid is what a phone printed, without what it says of its bit rate ten
+// times a second.
+func baresipSaid(said []byte) []byte {
+	return regexp.MustCompile(`\[[0-9:]+\] audio=\S+ \(bit/s\)\s*`).ReplaceAll(said, nil)
+}
+
+// testBaresip has a foreign phone call Asterisk's echo through the door: it must
+// hear what it said.
+func testBaresip(t *testing.T, b *bed) {
+	d := b.open(t)
+	dir := t.TempDir()
+	from := b.pbxLogSize(t)
+	said, err := baresip(t, dir, "<sip:+34600000020@"+doorHost+">;regint=0", nil, "8", "-e", "/dial sip:600@"+doorHost).CombinedOutput()
+	said = baresipSaid(said)
 	if err != nil {
 		t.Fatalf("baresip: %v\n%s", err, said)
 	}

@@ -29,6 +29,7 @@ func TestInterop(t *testing.T) {
 		{"SIPREC", testSIPREC},
 		{"same judge", testSameJudge},
 		{"baresip", testBaresip},
+		{"SRTP", testSRTP},
 		{"SIP.js", testSIPjs},
 		{"browser", testBrowser},
 		{"reload", testReload},

@@ -163,7 +163,7 @@ func (l *leg) onInviteResponse(res *sipmsg.Response) {
 			return
 		}
 		c.onAnswered(l, b, o, res)
-	case !l.unwanted && (l.longer(o.req, res) || l.otherLaw(o.req, res)):
+	case !l.unwanted && (l.longer(o.req, res) || l.stricter(o.req, res) || l.otherLaw(o.req, res)):
 		l.inviteAgain(o)
 	default:
 		l.out = nil

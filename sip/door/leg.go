@@ -83,18 +83,19 @@ type leg struct {
 	unforked *dialog      // as it was before there was an early dialog; nil before that
 	turned   *early       // the branch of a far leg whose dialog the fields above are
 
-	session uint64 // o= session id
-	version uint64 // o= version
-	sent    string // last description sent, without its o= line
-	theirs  *sdp.Description
-	mux     bool // RTCP on RTP's port is agreed with the peer, or offered (RFC 5761)
-	ours    *sdp.Description
-	far     *relay.Far        // the media ports toward a far leg
-	web     *browser          // the peer speaks WebRTC; nil: it does not
-	srtp    string            // off, optional, required, pass (secure.go); empty: untouched
-	keys    map[string][]byte // by suite: what the leg sends with
-	suite   string            // agreed on last
-	counted bool              // counts as a busy agent
+	session            uint64 // o= session id
+	version            uint64 // o= version
+	sent               string // last description sent, without its o= line
+	theirs             *sdp.Description
+	mux                bool // RTCP on RTP's port is agreed with the peer, or offered (RFC 5761)
+	ours               *sdp.Description
+	far                *relay.Far        // the media ports toward a far leg
+	web                *browser          // the peer speaks WebRTC; nil: it does not
+	srtp               string            // off, optional, required, pass (secure.go); empty: untouched
+	keys               map[string][]byte // by suite: what the leg sends with
+	suite              string            // agreed on last
+	bestEffort, strict bool              // the last offer was SRTP at best effort (RFC 8643); that was refused, RTP/SAVP is not
+	counted            bool              // counts as a busy agent
 
 	added     []sdp.Codec // what the door added to the last offer that this leg's peer got (convert.go)
 	agreement agreement   // what a far leg's conversion follows from

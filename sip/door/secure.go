@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	sipmsg "github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/media/relay"
@@ -193,9 +194,9 @@ func (l *leg) undressed(d *sdp.Description) (*sdp.Description, error) {
 	if chosen == nil {
 		if main := anchored(d); main != nil && main.Port != 0 {
 			switch {
-			case l.srtp == srtpRequired && why == nil:
+			case l.mustEncrypt() && why == nil:
 				return nil, fmt.Errorf("%w with an a=crypto key (RFC 4568) is required", errSRTP)
-			case l.srtp == srtpRequired:
+			case l.mustEncrypt():
 				return nil, fmt.Errorf("%w is required: %w", errSRTP, why)
 			case encrypted(main) && keyed(main) && l.srtp == srtpOff:
 				return nil, fmt.Errorf("%w is switched off here", errSRTP)
@@ -260,10 +261,11 @@ func (l *leg) dressed(d, toward *sdp.Description) *sdp.Description {
 	switch {
 	case took != nil:
 		l.addCrypto(main, took.Tag, took.Suite)
-	case fresh && l.srtp == srtpRequired || fresh && l.srtp == srtpOptional && l.opposite().encrypts():
-		if l.srtp == srtpRequired && !encrypted(main) {
+	case fresh && l.mustEncrypt() || fresh && l.srtp == srtpOptional && l.opposite().encrypts():
+		if l.mustEncrypt() && !encrypted(main) {
 			main.Proto = strings.Replace(strings.ToUpper(main.Proto), "RTP/", "RTP/S", 1)
 		}
+		l.bestEffort = !l.mustEncrypt()
 		for i, suite := range l.suites()[:min(offeredSuites, len(l.suites()))] {
 			l.addCrypto(main, i+1, suite)
 		}
@@ -272,6 +274,27 @@ func (l *leg) dressed(d, toward *sdp.Description) *sdp.Description {
 		}
 	}
 	return out
+}
+
+// mustEncrypt says whether nothing plain is agreed to on the leg.
+func (l *leg) mustEncrypt() bool { return l.srtp == srtpRequired || l.strict }
+
+// stricter says whether a destination that refused an offer at best effort is asked
+// again, for an encrypted caller, with RTP/SAVP: some take nothing else. Then the
+// INVITE has it.
+func (l *leg) stricter(req *sipmsg.Request, res *sipmsg.Response) bool {
+	c := l.c
+	if res.StatusCode != 488 && res.StatusCode != 606 || !l.bestEffort || l.lateOffer {
+		return false
+	}
+	l.strict = true
+	if b := bodyOf(req); c.answeredAt.IsZero() {
+		setBody(req, b.contentType, b.with(l.rewrite(adding(c.callerOffer(), l.added))))
+	} else {
+		setBody(req, sdpType, l.moveOffer())
+	}
+	l.log.Info("a destination refused SRTP at best effort: it is asked again with RTP/SAVP", zap.String("destination", l.dest))
+	return true
 }
 
 func (l *leg) addCrypto(m *sdp.Media, tag int, suite string) {
