@@ -17,15 +17,19 @@ import (
 // asterisk-core-sounds-en-wav.
 const personVoice = "/usr/share/asterisk/sounds/en_US_f_Allison/demo-congrats.wav"
 
-// baresip is a phone at 127.0.60.20 that says personVoice and records both sides
-// into dir, for so many seconds. account is the rest of its account's line, and
+// baresip is a phone at 127.0.60.20 that says personVoice, unless dir has a say.wav,
+// and records both sides into dir, for so many seconds. account is the rest of its account's line, and
 // modules what it needs besides.
 func baresip(t *testing.T, dir, account string, modules []string, seconds string, args ...string) *exec.Cmd {
 	t.Helper()
+	voice := filepath.Join(dir, "say.wav")
+	if _, err := os.Stat(voice); err != nil {
+		voice = personVoice
+	}
 	config := `
 sip_listen 127.0.60.20:5060
 net_interface 127.0.60.20
-audio_source aufile,` + personVoice + `
+audio_source aufile,` + voice + `
 audio_player aufile
 ausrc_format s16
 auplay_format s16
@@ -34,11 +38,8 @@ module_path /usr/lib/baresip/modules
 module g711.so
 module aufile.so
 module sndfile.so
-snd_path ` + dir + `
-module account.so
-module menu.so
-`
-	for _, m := range modules {
+snd_path ` + dir + "\n"
+	for _, m := range append(modules, "account", "menu") { // an account names what was loaded before
 		config += "module " + m + ".so\n"
 	}
 	for name, text := range map[string]string{"config": config, "accounts": account + "\n", "contacts": ""} {
