@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 const (
 	// holdPackets is how many packets wait for a missing one before it is given up.
@@ -36,7 +33,7 @@ type Decoder struct {
 	Refused int // packets that are not RTP
 	Skipped int // packets of audio that were not decoded; Unheard says why
 
-	kinds  [128]kind
+	speech Speech     // of the present SSRC
 	clocks [128]int32 // Hz
 	names  map[uint8]string
 	mute   uint8 // payload type of the last packet in Skipped
@@ -56,10 +53,7 @@ type Decoder struct {
 	tones   Tones
 	signals bool // telephone events were seen: tones are their leak
 	frame   Frame
-	pcm     []int16
-
-	speakers [numKinds]speaker // of the present SSRC
-	hush     hush
+	hush    hush
 }
 
 // waiting is a packet ahead of a missing one.
@@ -76,7 +70,8 @@ func NewDecoder() *Decoder {
 	for pt := range d.clocks {
 		d.clocks[pt] = int32(Clock(uint8(pt)))
 	}
-	d.kinds[PayloadPCMU], d.kinds[PayloadPCMA], d.kinds[PayloadG722], d.kinds[PayloadCN] = muLaw, aLaw, g722, noise
+	d.speech = NewSpeech()
+	d.speech.kinds[PayloadCN] = noise
 	return d
 }
 
@@ -89,27 +84,13 @@ func (d *Decoder) Payload(pt uint8, name string, clock int) {
 	}
 	d.clocks[pt] = int32(min(max(clock, 0), 1<<30))
 	d.names[pt] = name
-	switch strings.ToUpper(name) {
-	case "PCMU":
-		d.kinds[pt] = muLaw
-	case "PCMA":
-		d.kinds[pt] = aLaw
-	case "G722":
-		d.kinds[pt] = g722
-	case "OPUS":
-		d.kinds[pt] = opusKind
-	case "CN":
-		d.kinds[pt], d.clocks[pt] = noise, 0
-		if clock > 0 && clock != Rate {
-			d.kinds[pt] = quiet
-		}
-	case "TELEPHONE-EVENT":
-		d.kinds[pt] = event
-		if clock <= 0 {
-			d.clocks[pt] = Rate
-		}
-	default:
-		d.kinds[pt] = unknown
+	k := kindOf(name, clock)
+	d.speech.kinds[pt] = k
+	switch {
+	case k == noise || k == quiet:
+		d.clocks[pt] = 0
+	case k == event && clock <= 0:
+		d.clocks[pt] = Rate
 	}
 }
 
@@ -126,7 +107,7 @@ func (d *Decoder) Packet(b []byte, at time.Time, emit func(*Frame), digit func(D
 		d.newStream(&p, emit, digit)
 	}
 	d.events.silence(at, digit)
-	k, clock := d.kinds[p.PayloadType], int(d.clocks[p.PayloadType])
+	k, clock := d.speech.kinds[p.PayloadType], int(d.clocks[p.PayloadType])
 	pacing := clock
 	if k == event {
 		pacing = 0
@@ -191,11 +172,7 @@ func (d *Decoder) newStream(p *RTP, emit func(*Frame), digit func(Digit)) {
 	d.before.add(&d.stats)
 	d.stats = Stats{}
 	d.ssrc, d.want, d.lost = p.SSRC, p.Seq, 0
-	for k := range d.speakers {
-		if d.speakers[k].broken == nil {
-			d.speakers[k] = speaker{}
-		}
-	}
+	d.speech.Restart()
 	d.hush.on = false
 }
 
@@ -251,7 +228,7 @@ func (d *Decoder) nearest() int {
 // play gives out the packet whose turn it is.
 func (d *Decoder) play(p *RTP, at time.Time, emit func(*Frame), digit func(Digit)) {
 	d.want = p.Seq + 1
-	k := d.kinds[p.PayloadType]
+	k := d.speech.kinds[p.PayloadType]
 	switch k {
 	case noise:
 		d.comfort(p, at, emit)
@@ -260,7 +237,10 @@ func (d *Decoder) play(p *RTP, at time.Time, emit func(*Frame), digit func(Digit
 		return
 	}
 	d.fill(p.Timestamp, at, emit)
-	pcm := d.decode(p)
+	pcm, err := d.speech.Decode(p.PayloadType, p.Payload)
+	if err != nil {
+		d.skip(p.PayloadType)
+	}
 	if len(pcm) == 0 {
 		return
 	}

@@ -242,7 +242,7 @@ func TestBrokenDecoder(t *testing.T) {
 	e := newEar()
 	e.d.Payload(96, "opus", 48000)
 	_ = e.hear(0, packet(0, false, 65535, 0, 1, []byte{0xFF}))
-	e.d.speakers[opusKind].speech = broken{}
+	e.d.speech.speakers[opusKind].speech = broken{}
 	e.frames = nil
 	for i, ssrc := range []uint32{1, 1, 2} {
 		_ = e.hear(20+20*i, packet(96, false, uint16(i), 0, ssrc, []byte{0x78, 1, 2}))

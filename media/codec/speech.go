@@ -2,6 +2,7 @@ package codec
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -29,51 +30,108 @@ type speaker struct {
 	broken error // why it is heard no more
 }
 
+// Speech decodes the audio of one stream, in whatever codecs it comes, in the
+// order in which it was sent. It is not safe for concurrent use.
+type Speech struct {
+	kinds    [128]kind
+	speakers [numKinds]speaker
+	pcm      []int16
+}
+
+// NewSpeech knows the static payload types PCMU (0), PCMA (8) and G.722 (9).
+func NewSpeech() Speech {
+	s := Speech{}
+	s.kinds[PayloadPCMU], s.kinds[PayloadPCMA], s.kinds[PayloadG722] = muLaw, aLaw, g722
+	return s
+}
+
+// kindOf is what an encoding name, in any case, and a clock, Hz, mean.
+func kindOf(name string, clock int) kind {
+	switch strings.ToUpper(name) {
+	case "PCMU":
+		return muLaw
+	case "PCMA":
+		return aLaw
+	case "G722":
+		return g722
+	case "OPUS":
+		return opusKind
+	case "CN":
+		if clock > 0 && clock != Rate {
+			return quiet
+		}
+		return noise
+	case "TELEPHONE-EVENT":
+		return event
+	}
+	return unknown
+}
+
+// Payload tells what a payload type means, as Decoder's does.
+func (s *Speech) Payload(pt uint8, name string, clock int) {
+	if pt <= 127 {
+		s.kinds[pt] = kindOf(name, clock)
+	}
+}
+
+// Restart begins with another stream.
+func (s *Speech) Restart() {
+	for k := range s.speakers {
+		if s.speakers[k].broken == nil {
+			s.speakers[k] = speaker{}
+		}
+	}
+}
+
 // speaker is the decoder of a codec; nil for one that is not decoded here.
-func (d *Decoder) speaker(k kind) *speaker {
-	s := &d.speakers[k]
-	if s.speech == nil && s.broken == nil {
+func (s *Speech) speaker(k kind) *speaker {
+	one := &s.speakers[k]
+	if one.speech == nil && one.broken == nil {
 		switch k {
 		case muLaw:
-			s.speech = MuLaw
+			one.speech = MuLaw
 		case aLaw:
-			s.speech = ALaw
+			one.speech = ALaw
 		case g722:
-			s.speech = &G722Decoder{}
+			one.speech = &G722Decoder{}
 		case opusKind:
-			s.speech, s.broken = newOpus()
+			one.speech, one.broken = newOpus()
 		default:
 			return nil
 		}
 	}
-	return s
+	return one
 }
 
-// decode is the samples of a packet, valid until the next call; none if it cannot
-// be heard.
-func (d *Decoder) decode(p *RTP) []int16 {
-	s := d.speaker(d.kinds[p.PayloadType])
-	if s == nil || len(p.Payload) == 0 {
-		return nil
+// Decode is the samples of a packet at Rate, valid until the next call; none for
+// what is no audio, or in a codec that is not decoded here. The error says why a
+// packet of one that is was not decoded.
+func (s *Speech) Decode(pt uint8, payload []byte) ([]int16, error) {
+	one := s.speaker(s.kinds[pt&0x7F])
+	if one == nil || len(payload) == 0 {
+		return nil, nil
 	}
-	if s.broken != nil {
-		d.skip(p.PayloadType)
-		return nil
+	if one.broken != nil {
+		return nil, one.broken
 	}
-	if d.pcm == nil {
-		d.pcm = make([]int16, 0, 60*Rate/1000)
-	}
-	pcm, err := s.speech.decode(d.pcm[:0], p.Payload)
+	pcm, err := one.speech.decode(s.room(), payload)
 	if err == nil {
-		s.bad = 0
-		d.pcm = pcm
-		return pcm
+		one.bad = 0
+		s.pcm = pcm
+		return pcm, nil
 	}
-	if s.bad++; s.bad >= maxBad || errors.Is(err, errBroken) {
-		s.broken = err
+	if one.bad++; one.bad >= maxBad || errors.Is(err, errBroken) {
+		one.broken = err
 	}
-	d.skip(p.PayloadType)
-	return nil
+	return nil, err
+}
+
+// room is where the samples of a packet go.
+func (s *Speech) room() []int16 {
+	if s.pcm == nil {
+		s.pcm = make([]int16, 0, 60*Rate/1000)
+	}
+	return s.pcm[:0]
 }
 
 // skip counts a packet that is not heard.
@@ -86,7 +144,7 @@ func (d *Decoder) skip(pt uint8) {
 // one's payload type, empty if nobody told it, and why it was not decoded, nil
 // for a codec that is none of this package's.
 func (d *Decoder) Unheard() (name string, err error) {
-	if s := d.speakers[d.kinds[d.mute]]; s.broken != nil {
+	if s := d.speech.speakers[d.speech.kinds[d.mute]]; s.broken != nil {
 		err = s.broken
 	}
 	return d.names[d.mute], err
@@ -146,18 +204,15 @@ func (d *Decoder) fill(ts uint32, at time.Time, emit func(*Frame)) {
 	if emit == nil {
 		return
 	}
-	if d.pcm == nil {
-		d.pcm = make([]int16, 0, 60*Rate/1000)
-	}
 	for begin := int32(0); begin < n; begin += hushFrame {
-		d.pcm = d.pcm[:0]
+		pcm := d.speech.room()
 		for range min(hushFrame, n-begin) {
 			h.seed = h.seed*1664525 + 1013904223
-			d.pcm = append(d.pcm, int16(int64(int32(h.seed))*int64(h.peak)>>31))
+			pcm = append(pcm, int16(int64(int32(h.seed))*int64(h.peak)>>31))
 		}
 		d.frame = Frame{
 			At: h.at.Add(time.Duration(begin) * time.Second / Rate), Timestamp: h.ts + uint32(begin), Clock: Rate,
-			PCM: d.pcm, Comfort: true,
+			PCM: pcm, Comfort: true,
 		}
 		emit(&d.frame)
 	}

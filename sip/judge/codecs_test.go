@@ -93,3 +93,13 @@ func TestUnheardIsSaid(t *testing.T) {
 		t.Errorf("a machine by %g, before by %g; heard %g s", v.PMachine, before.PMachine, c.Facts().HeardSeconds)
 	}
 }
+
+// TestFarSideInG722: what the caller is sent is heard in G.722 too.
+func TestFarSideInG722(t *testing.T) {
+	caller, far := conversation(even...)
+	want, ok := said(converse(t, bench(t, nil), caller, far), "turns.latency")
+	got, too := said(converse(t, bench(t, nil), inG722(caller), inG722(far)), "turns.latency")
+	if !ok || !too || got != want {
+		t.Errorf("in G.711 %+v, in G.722 %+v", want, got)
+	}
+}

@@ -79,7 +79,7 @@ func (e *ear) payload(pt uint8, name string, clock int) {
 		e.decoder.Payload(pt, name, clock)
 	}
 	if e.other != nil {
-		e.other.payload(pt, name)
+		e.other.payload(pt, name, clock)
 	}
 }
 
@@ -88,7 +88,7 @@ func (e *ear) heardPacket(b []byte, at time.Time) {
 	if e.other == nil {
 		e.other = newOther(e.turns.Far())
 		for _, p := range e.codecs {
-			e.other.payload(p.pt, p.name)
+			e.other.payload(p.pt, p.name, p.clock)
 		}
 	}
 	if !e.full && e.other.activity.Seconds() < maxHeard {

@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"strings"
 	"time"
 
 	"github.com/portero/portero/media/codec"
@@ -18,10 +17,10 @@ import (
 // loaded processor, does not matter. A sender may stop its timestamps while it has
 // nothing to play; then they are laid anew.
 type other struct {
-	laws     [128]codec.Law
+	speech   codec.Speech
+	clocks   [128]int32 // Hz; 0 is codec.Rate
 	track    *turns.Track
 	activity voice.Activity
-	pcm      []int16
 
 	begun  bool
 	ssrc   uint32
@@ -48,24 +47,22 @@ const (
 )
 
 func newOther(t *turns.Track) *other {
-	o := &other{track: t, pcm: make([]int16, 0, 480)}
-	o.laws[codec.PayloadPCMU], o.laws[codec.PayloadPCMA] = codec.MuLaw, codec.ALaw
-	return o
+	return &other{track: t, speech: codec.NewSpeech()}
 }
 
-// payload tells a payload type. What is no G.711 is not listened to.
-func (o *other) payload(pt uint8, name string) {
+// payload tells a payload type, and its clock, Hz. What is not decoded is not
+// listened to.
+func (o *other) payload(pt uint8, name string, clock int) {
 	if pt > 127 {
 		return
 	}
-	switch strings.ToUpper(name) {
-	case "PCMU":
-		o.laws[pt] = codec.MuLaw
-	case "PCMA":
-		o.laws[pt] = codec.ALaw
-	default:
-		o.laws[pt] = codec.NoLaw
-	}
+	o.speech.Payload(pt, name, clock)
+	o.clocks[pt] = int32(clock)
+}
+
+// units is how many of a payload type's timestamp units make a sample; Opus has 6.
+func (o *other) units(pt uint8) int32 {
+	return max(o.clocks[pt]/codec.Rate, 1)
 }
 
 func (o *other) packet(b []byte, at time.Time) {
@@ -84,11 +81,12 @@ func (o *other) packet(b []byte, at time.Time) {
 	}
 	o.seq = p.Seq + 1
 	o.packets++
-	law := o.laws[p.PayloadType]
-	if law == codec.NoLaw || len(p.Payload) == 0 {
+	pcm, _ := o.speech.Decode(p.PayloadType, p.Payload)
+	if len(pcm) == 0 {
 		return
 	}
-	switch gap := int32(p.Timestamp - o.ts); {
+	units := o.units(p.PayloadType)
+	switch gap := int32(p.Timestamp-o.ts) / units; {
 	case gap > maxGap || gap < 0:
 		o.begin(&p, at)
 	case gap > 0:
@@ -107,10 +105,9 @@ func (o *other) packet(b []byte, at time.Time) {
 			o.late++
 		}
 	}
-	o.pcm = law.Decode(o.pcm[:0], p.Payload)
-	o.ts = p.Timestamp + uint32(len(o.pcm))
-	o.passed += int64(len(o.pcm))
-	o.activity.Frame(o.pcm)
+	o.ts = p.Timestamp + uint32(len(pcm))*uint32(units)
+	o.passed += int64(len(pcm))
+	o.activity.Frame(pcm)
 	o.track.Heard(o.moment(), &o.activity)
 }
 
@@ -120,6 +117,9 @@ const maxLeap = 3000
 
 // begin lays the timestamps on the clock anew.
 func (o *other) begin(p *codec.RTP, at time.Time) {
+	if o.begun && p.SSRC != o.ssrc {
+		o.speech.Restart()
+	}
 	o.begun, o.ssrc, o.seq, o.ts = true, p.SSRC, p.Seq, p.Timestamp
 	o.base, o.passed = at, 0
 	o.track.Gap(at)
