@@ -35,7 +35,7 @@ type Config struct {
 	Announce string `yaml:"announce"`
 	// Emergency calls are recorded too. Default: false.
 	Emergency bool `yaml:"emergency"`
-	// Keys keeps the packets of keys pressed (telephone-event) in pcapng files:
+	// Keys keeps pressed keys (telephone-event, INFO, KPML) in pcapng files:
 	// they may be PINs. WAV files never have them, but for tones in the voice.
 	// Default: false.
 	Keys bool `yaml:"keys"`

@@ -202,6 +202,8 @@ func TestPCAPNG(t *testing.T) {
 		sip := []byte("INVITE sip:100@door SIP/2.0\r\n\r\n")
 		rec.Payload(101, "telephone-event", 8000)
 		rec.Message(true, netip.MustParseAddrPort("198.51.100.1:5060"), netip.MustParseAddrPort("192.0.2.1:5060"), sip, start.Add(-time.Second))
+		rec.Message(true, netip.MustParseAddrPort("198.51.100.1:5060"), netip.MustParseAddrPort("192.0.2.1:5060"),
+			[]byte("INFO sip:100@door SIP/2.0\r\nContent-Type: Application/DTMF-Relay\r\n\r\nSignal=5\r\n"), start.Add(40*time.Millisecond))
 		q[1].put(rtp(1, 0, 9, 1), start.Add(20*time.Millisecond))
 		q[0].put(rtp(1, 0, 1, 2), start.Add(10*time.Millisecond))
 		key := rtp(2, 160, 1, 2)[:16]
@@ -243,7 +245,7 @@ func TestPCAPNG(t *testing.T) {
 		_ = f.Close()
 		want := []string{"192.0.2.1->198.51.100.1 5060->5060", "192.0.2.1->198.51.100.1 4000->16384", "198.51.100.1->192.0.2.1 16384->4000"}
 		if keys {
-			want = append(want, want[1])
+			want = append(want, want[1], want[0])
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("keys %t: %q", keys, got)

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -116,8 +117,12 @@ func (rec *Recording) Payload(pt uint8, name string, clock int) {
 	}
 }
 
-// Message adds a SIP message of the caller's leg; only captures have them.
+// Message adds a SIP message of the caller's leg; only captures have them. What
+// tells of pressed keys is left out unless keys are wanted.
 func (rec *Recording) Message(in bool, local, remote netip.AddrPort, data []byte, at time.Time) {
+	if !rec.r.cfg.Keys && tellsKeys(data) {
+		return
+	}
 	k := packet{at: at, src: local, dst: remote, inbound: in, data: append([]byte(nil), data...)}
 	if in {
 		k.src, k.dst = remote, local
@@ -130,6 +135,13 @@ func (rec *Recording) Message(in bool, local, remote netip.AddrPort, data []byte
 	}
 	rec.kept += len(data)
 	rec.messages = append(rec.messages, k)
+}
+
+// tellsKeys says whether a message bears keys: INFO with DTMF, KPML (RFC 4730).
+func tellsKeys(data []byte) bool {
+	head, _, _ := bytes.Cut(data, []byte("\r\n\r\n"))
+	head = bytes.ToLower(head)
+	return bytes.Contains(head, []byte("application/dtmf")) || bytes.Contains(head, []byte("application/kpml-response"))
 }
 
 // End ends the recording. What came until then is still written.

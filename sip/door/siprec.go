@@ -1,6 +1,7 @@
 package door
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -49,7 +50,9 @@ type copied struct {
 	label   string
 	session *relay.Session
 	codecs  map[uint8]sdp.Codec
-	resting bool // it sends nothing now
+	resting bool        // it sends nothing now
+	crypto  *sdp.Crypto // what its client encrypts with (SDES); nil: nothing
+	key     []byte      // what the reports to it are encrypted with
 }
 
 // maxCopied bounds the streams of one recording session.
@@ -118,7 +121,7 @@ func (c *call) arriveCopy() {
 	c.rec.InviteAt = store.At(c.in.at)
 	c.unjudged = true // whatever is decided moves nobody
 	b := bodyOf(req)
-	l.srtp = srtpPass // encrypted streams are declined
+	l.srtp = srtpPass // each stream has a key of its own, see secure
 	offer, err := offerOf(b)
 	switch {
 	case err != nil:
@@ -247,7 +250,8 @@ func (c *call) takeCopies(offer *sdp.Description) error {
 			s.streams = append(s.streams, nil)
 		}
 		codecs := map[uint8]sdp.Codec{}
-		for _, f := range hearable(m) {
+		voices, crypto := c.hearable(m)
+		for _, f := range voices {
 			codecs[f.PT] = f
 		}
 		if len(codecs) == 0 || k == nil && len(s.live()) == maxCopied {
@@ -267,6 +271,9 @@ func (c *call) takeCopies(offer *sdp.Description) error {
 		}
 		k.label, _ = m.Attribute("label")
 		k.codecs = codecs
+		if err := k.secure(crypto); err != nil {
+			fault = err
+		}
 		dir := offer.Direction(m)
 		k.resting = dir == sdp.Inactive || dir == sdp.RecvOnly
 		if rtp, err := offer.RTP(m); err == nil {
@@ -287,12 +294,47 @@ func (c *call) takeCopies(offer *sdp.Description) error {
 	return fault
 }
 
-// hearable are the payload types of a section that the analysis hears; none if it
-// is switched off, encrypted, or no audio.
-func hearable(m *sdp.Media) []sdp.Codec {
-	if m.Type != "audio" || m.Port == 0 || encrypted(m) {
-		return nil
+// secure has a stream decrypted with what its client encrypts with.
+func (k *copied) secure(crypto *sdp.Crypto) error {
+	if crypto == nil {
+		k.crypto, k.key = nil, nil
+		return k.session.Secure(relay.CallerSide, nil)
 	}
+	if k.crypto == nil || k.crypto.Suite != crypto.Suite { // RFC 4568 section 6.1: a key a stream
+		k.key = make([]byte, sdp.SuiteBytes(crypto.Suite))
+		_, _ = rand.Read(k.key) // never fails
+	}
+	k.crypto = crypto
+	return k.session.Secure(relay.CallerSide, &relay.Keys{Ours: relay.Key{Suite: crypto.Suite, Master: k.key},
+		Theirs: relay.Key{Suite: crypto.Suite, Master: crypto.Key, MKI: crypto.MKI, Window: crypto.Window}})
+}
+
+// hearable are the payload types of a section that the analysis hears, and what it
+// is encrypted with; none if it is switched off, encrypted by other means than SDES
+// (RFC 4568) or as the trunk's srtp does not allow, or no audio.
+func (c *call) hearable(m *sdp.Media) ([]sdp.Codec, *sdp.Crypto) {
+	if m.Type != "audio" || m.Port == 0 {
+		return nil, nil
+	}
+	if !encrypted(m) {
+		if c.trunk.SRTP == srtpRequired {
+			return nil, nil
+		}
+		return voicesOf(m), nil
+	}
+	if c.trunk.SRTP == srtpOff || !bySDES(m) {
+		return nil, nil
+	}
+	all, _ := m.Cryptos()
+	i := slices.IndexFunc(all, func(k sdp.Crypto) bool { return slices.Contains(c.caller.suites(), k.Suite) })
+	if i < 0 {
+		return nil, nil
+	}
+	return voicesOf(m), &all[i]
+}
+
+// voicesOf are the payload types of a section that the analysis hears.
+func voicesOf(m *sdp.Media) []sdp.Codec {
 	var out []sdp.Codec
 	voices := 0
 	for _, k := range m.Codecs() {
@@ -318,7 +360,7 @@ func (c *call) copyAnswer(offer *sdp.Description) []byte {
 	var at netip.Addr
 	for i, o := range offer.Media {
 		k := c.srs.streams[i]
-		codecs := hearable(o)
+		codecs, _ := c.hearable(o)
 		if k == nil || len(codecs) == 0 {
 			d.Media = append(d.Media, declined(o))
 			continue
@@ -338,6 +380,9 @@ func (c *call) copyAnswer(offer *sdp.Description) []byte {
 			if f.Fmtp != "" {
 				add("fmtp:" + pt + " " + f.Fmtp)
 			}
+		}
+		if k.crypto != nil {
+			add("crypto:" + sdp.Crypto{Tag: k.crypto.Tag, Suite: k.crypto.Suite, Key: k.key}.String())
 		}
 		if k.label != "" {
 			add("label:" + k.label)
