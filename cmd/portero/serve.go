@@ -52,6 +52,9 @@ func (s serveCmd) Run(p printer) error {
 func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger) (err error) {
 	room := reserve()
 	defer runtime.KeepAlive(room)
+	for _, n := range cfg.Door.Notes() {
+		log.Warn(n)
+	}
 	bench, err := newBench(cfg)
 	if err != nil {
 		return err

@@ -82,8 +82,7 @@ func newEndpoint(s *Session, side Side, advertise netip.Addr, sock pair, from *p
 		addr:  netip.AddrPortFrom(advertise, uint16(sock.port)),
 		latch: newLatch(cfg.Latch, cfg.LatchPackets),
 	}
-	e.sock.rtp = &secured{conn: sock.rtp, count: &e.count}
-	e.sock.rtcp = &secured{conn: sock.rtcp, count: &e.count}
+	e.security.stand(e)
 	return e
 }
 

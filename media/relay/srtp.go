@@ -86,14 +86,23 @@ func (s *Session) Secure(side Side, k *Keys) error {
 // Secure is Session.Secure for this far side.
 func (f *Far) Secure(k *Keys) error { return f.endpoint.secure(k) }
 
-// security is what a side's packets are encrypted with. It belongs to the call's
-// control.
+// security is what a side's packets are encrypted with. Below mu it belongs to the
+// call's control.
 type security struct {
+	rtp, rtcp secured
+
 	mu   sync.Mutex
 	keys Keys
 	// outs are the keys that were sent with, the newest last: one that comes back,
 	// as forked phones and replaced legs may have it, goes on where it was.
 	outs []*sealer
+}
+
+// stand puts itself before an endpoint's sockets.
+func (s *security) stand(e *endpoint) {
+	s.rtp.conn, s.rtcp.conn = e.sock.rtp, e.sock.rtcp
+	s.rtp.count, s.rtcp.count = &e.count, &e.count
+	e.sock.rtp, e.sock.rtcp = &s.rtp, &s.rtcp
 }
 
 // maxOuts is how many of them are kept.
@@ -124,7 +133,7 @@ func (e *endpoint) secure(k *Keys) error {
 	}
 	e.security.mu.Lock()
 	defer e.security.mu.Unlock()
-	rtp, rtcp := e.sock.rtp.(*secured), e.sock.rtcp.(*secured)
+	rtp, rtcp := &e.security.rtp, &e.security.rtcp
 	if k == nil {
 		e.security.keys = Keys{}
 		rtp.guard.Store(nil)
