@@ -66,6 +66,10 @@ rules:
     stages: [listening]
     action: automation
     destination: automation
+  - name: screened
+    when: to == "611"
+    stages: [arrival]
+    action: screen
   - name: promise
     when: to == "950"
     stages: [arrival]

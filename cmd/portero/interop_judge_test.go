@@ -47,6 +47,16 @@ func testSameJudge(t *testing.T, b *bed) {
 			}
 			return nil
 		}},
+		"screened": {phone.Invite{To: number("611"), From: "+34600000037"}, func(c *phone.Call) error {
+			// Over the door's own question, and again after it.
+			for _, pause := range []time.Duration{2 * time.Second, 3 * time.Second} {
+				time.Sleep(pause)
+				if err := c.Line().Say(t.Context(), readSound(t, personVoice)[:2*8000]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 		"keys": {phone.Invite{To: number("600"), From: "+34600000032"}, func(c *phone.Call) error {
 			return c.Line().Press(t.Context(), "7007007", 100*time.Millisecond, 100*time.Millisecond)
 		}},

@@ -66,7 +66,8 @@ const (
 type Choice struct {
 	// Language as above. Required.
 	Language string `yaml:"language"`
-	// Called numbers: a number, a prefix ending in *, or a user name.
+	// Called numbers: a number, a prefix ending in *, or a user name. Of a callback
+	// it is the number that is called back.
 	Called []string `yaml:"called"`
 	// Trunks, by name, that the call comes by.
 	Trunks []string `yaml:"trunks"`

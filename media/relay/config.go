@@ -45,7 +45,8 @@ type Config struct {
 	// type and rising sequence numbers make a source: 1 to 20. Default: 3.
 	LatchPackets int `yaml:"latch_packets"`
 	// TapBytes is the size of the ring between a call's packet loop and its
-	// analysis, bytes: 4096 to 16 MiB. It holds 3.3 s of G.711 by 32768. What does
+	// analysis, bytes: 4096 to 16 MiB; that of what the caller hears is half as
+	// large. It holds 3.3 s of G.711 by 32768. What does
 	// not fit is counted and not analysed. Default: 32768.
 	TapBytes int `yaml:"tap_bytes"`
 }

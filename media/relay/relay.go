@@ -90,7 +90,8 @@ func (r *Relay) MirrorRTCP(f func(callID string, local, remote netip.AddrPort, d
 // Options are what a session is opened with.
 type Options struct {
 	// TapHeard copies what the caller is sent to a tap too: the far side's packets
-	// and Portero's own voice, when they are sent.
+	// and Portero's own voice, when they are sent. Its ring is half the caller's:
+	// only when there is speech is looked for.
 	TapHeard bool
 	// Clock is the RTP clock of the caller's stream, Hz; 0 means 8000. It matters
 	// only where one stream is continued by another.
@@ -137,7 +138,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	s.caller = caller
 	s.out = outbound{to: caller, clock: int64(o.Clock)}
 	if o.TapHeard {
-		s.out.tap = newTap(r.cfg.TapBytes, s.start)
+		s.out.tap = newTap(r.cfg.TapBytes/2, s.start)
 	}
 	s.fars = map[*Far]struct{}{}
 	var f *Far

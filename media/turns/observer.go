@@ -1,6 +1,7 @@
 package turns
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/portero/portero/media/codec"
@@ -101,7 +102,7 @@ func (o *Observer) Evidence() []policy.Evidence {
 	} else if latency := o.begun.Sub(o.answered); latency < atOnce && o.opening >= leastOpening {
 		e = append(e, policy.Evidence{
 			Name: "turns.answer_latency", LLR: llrAtOnce, Recording: recordingAtOnce,
-			Says: "began to speak at once when the call was answered, before any greeting could be heard",
+			Says: fmt.Sprintf("began to speak %s after the call was answered, before any greeting could be heard", rough(float64(latency)/1e6)),
 		})
 	}
 	switch {

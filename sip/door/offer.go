@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/sip/sdp"
 )
 
@@ -244,6 +245,11 @@ func common(d *sdp.Description) (v voice, ok bool) {
 		v.audio = wide
 	}
 	v.ptime = m.Ptime()
+	if text, _ := m.Attribute("maxptime"); text != "" {
+		if most, err := strconv.Atoi(text); err == nil && most > 0 && (v.ptime > most || v.ptime == 0 && most < 20) {
+			v.ptime = most
+		}
+	}
 	return v, v.audio.Name != ""
 }
 
@@ -307,11 +313,7 @@ func (l *leg) audio(v voice, direction string) *sdp.Media {
 		}
 		add("fmtp:" + ev + " " + fmtp)
 	}
-	ptime := v.ptime
-	if ptime == 0 {
-		ptime = 20
-	}
-	add("ptime:" + strconv.Itoa(ptime))
+	add("ptime:" + strconv.FormatInt(prompt.Packet(v.ptime).Milliseconds(), 10))
 	add(direction)
 	return m
 }
@@ -328,8 +330,11 @@ func sameFormats(a, b *sdp.Description) bool {
 // talking is what the caller's leg was last agreed to speak.
 func (c *call) talking() (voice, bool) {
 	if v, ok := common(c.caller.ours); ok {
-		if t, ok := common(c.caller.theirs); ok && t.event.Name == "" {
-			v.event = sdp.Codec{}
+		if t, ok := common(c.caller.theirs); ok {
+			if t.event.Name == "" {
+				v.event = sdp.Codec{}
+			}
+			v.ptime = t.ptime // what is sent is as long as the receiver wants it (RFC 8866 section 6.4)
 		}
 		return v, true
 	}

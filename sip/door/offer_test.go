@@ -2,11 +2,14 @@ package door
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/portero/portero/media/prompt"
+	"github.com/portero/portero/media/relay"
 	"github.com/portero/portero/sip/sdp"
 )
 
@@ -185,6 +188,37 @@ func TestCommon(t *testing.T) {
 		v, ok := common(d)
 		if ok != c.ok || ok && (v.audio.Name != c.audio || v.event.PT != c.event) {
 			t.Errorf("%s: got %+v %v", c.name, v, ok)
+		}
+	}
+}
+
+// TestPacketTime: the packet time that the door speaks in and answers with is what
+// the peer wants, within what it bears and what the door does.
+func TestPacketTime(t *testing.T) {
+	for _, c := range []struct {
+		lines  string
+		ms     int64
+		answer string
+	}{
+		{"", 20, "20"},
+		{"a=ptime:30\n", 30, "30"},
+		{"a=ptime:60\na=maxptime:40\n", 40, "40"},
+		{"a=maxptime:10\n", 10, "10"},
+		{"a=maxptime:150\n", 20, "20"},
+		{"a=ptime:200\n", 60, "60"},
+		{"a=ptime:x\na=maxptime:-1\n", 20, "20"},
+	} {
+		d, err := sdp.Parse([]byte("v=0\no=- 1 1 IN IP4 10.0.0.7\ns=-\nc=IN IP4 10.0.0.7\nt=0 0\nm=audio 4000 RTP/AVP 0\n" + c.lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, ok := common(d)
+		if ms := prompt.Packet(v.ptime).Milliseconds(); !ok || ms != c.ms {
+			t.Errorf("%q: packets of %d ms, want %d", c.lines, ms, c.ms)
+		}
+		l := &leg{c: &call{session: &relay.Session{}}}
+		if m := l.audio(v, sdp.SendRecv); strconv.Itoa(m.Ptime()) != c.answer {
+			t.Errorf("%q: answered with %d ms, want %s", c.lines, m.Ptime(), c.answer)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"syscall"
@@ -63,11 +64,27 @@ func TestFarSideIsHeard(t *testing.T) {
 		t.Errorf("evidence %+v", c.Verdict().Evidence)
 	}
 	t.Log(latency.Says, "/", spread.Says)
+	caller, far = conversation(even...)
+	c = converse(t, bench(t, nil), caller, wide(far))
+	if e, ok := said(c, "turns.latency"); !ok || !strings.HasPrefix(e.Says, "answered 5 times, ") || math.Abs(e.LLR-latency.LLR) > 0.02 {
+		t.Errorf("in G.722: %+v", c.Verdict().Evidence)
+	}
 	caller, far = conversation(0.2, 1.5, 0.5, 0.9, 0.3)
 	c = converse(t, bench(t, nil), caller, far)
 	if spread, ok = said(c, "turns.spread"); !ok || spread.LLR > 0 {
 		t.Errorf("evidence %+v", c.Verdict().Evidence)
 	}
+}
+
+// wide makes packets of µ-law ones of G.722.
+func wide(in []packet) (out []packet) {
+	var e codec.G722Encoder
+	for _, p := range in {
+		raw := slices.Clone(p.raw[:12])
+		raw[1] = codec.PayloadG722
+		out = append(out, packet{raw: e.Encode(raw, codec.MuLaw.Decode(nil, p.raw[12:])), at: p.at})
+	}
+	return out
 }
 
 // TestFarSideOrder: the evidence does not hang on which side was handed over first,
@@ -212,6 +229,11 @@ func cpu() time.Duration {
 // BenchmarkOther is what a second of the other side's audio costs.
 func BenchmarkOther(b *testing.B) {
 	_, far := conversation(even...)
+	b.Run("G.711", func(b *testing.B) { benchmarkOther(b, far) })
+	b.Run("G.722", func(b *testing.B) { benchmarkOther(b, wide(far)) })
+}
+
+func benchmarkOther(b *testing.B, far []packet) {
 	o := newOther(turns.New(nil).Far())
 	var raw [12 + 160]byte
 	now := start
