@@ -30,6 +30,7 @@ func TestInterop(t *testing.T) {
 		{"same judge", testSameJudge},
 		{"baresip", testBaresip},
 		{"SRTP", testSRTP},
+		{"codecs", testCodecs},
 		{"SIP.js", testSIPjs},
 		{"browser", testBrowser},
 		{"reload", testReload},

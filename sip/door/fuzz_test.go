@@ -7,6 +7,7 @@ import (
 
 	sipmsg "github.com/emiago/sipgo/sip"
 
+	"github.com/portero/portero/sip/sdp"
 	"github.com/portero/portero/sip/syntax"
 )
 
@@ -58,6 +59,40 @@ func FuzzReferToOneLine(f *testing.F) {
 		if err != nil || again.replaces == nil || again.replaces.callID != r.replaces.callID || again.replaces.toTag != r.replaces.toTag || again.replaces.fromTag != r.replaces.fromTag {
 			t.Fatalf("%q became %q, which reads %+v, %v", s, out, again, err)
 		}
+	})
+}
+
+// What is added to an offer is described, and taken out of its answer again;
+// whatever the two are, what comes out can be read.
+func FuzzConversion(f *testing.F) {
+	const head = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP "
+	f.Add([]byte(head+"0 101\r\na=rtpmap:101 telephone-event/8000\r\n"), []byte(head+"8 101\r\na=rtpmap:8 PCMA/8000\r\na=fmtp:8 x\r\n"))
+	f.Add([]byte(head+"9 8\r\na=rtpmap:0 PCMU/8000\r\n"), []byte(head+"0 0 200 x\r\n"))
+	f.Fuzz(func(t *testing.T, offered, answered []byte) {
+		offer, err := sdp.Parse(offered)
+		if err != nil {
+			return
+		}
+		answer, err := sdp.Parse(answered)
+		if err != nil {
+			return
+		}
+		if audioOf(offer) == nil {
+			return
+		}
+		added := lacking(codecsOf(offer))
+		wide, err := sdp.Parse(adding(offer, added).Bytes())
+		if err != nil {
+			t.Fatalf("%q with %v: %v", offered, added, err)
+		}
+		if n := len(codecsOf(wide)); n != len(codecsOf(offer))+len(added) {
+			t.Fatalf("%q with %v has %d codecs", offered, added, n)
+		}
+		told := understood(answer, offer, added)
+		if _, err := sdp.Parse(told.Bytes()); err != nil {
+			t.Fatalf("%q to %q: %v", answered, offered, err)
+		}
+		changes(codecsOf(told), codecsOf(answer), codecsOf(wide))
 	})
 }
 
