@@ -131,10 +131,8 @@ var began = time.Now()
 
 func (ls *loops) open(addr netip.AddrPort, stamped bool) (socket, error) {
 	family := unix.AF_INET
-	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: as4(addr.Addr())}
 	if addr.Addr().Is6() {
 		family = unix.AF_INET6
-		sa = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -148,15 +146,15 @@ func (ls *loops) open(addr netip.AddrPort, stamped bool) (socket, error) {
 		return fail(fmt.Errorf("opening a media socket: descriptor %d is beyond %d", fd, maxFD))
 	}
 	if family == unix.AF_INET6 {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+		if err := rawSet(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err != nil {
 			return fail(err)
 		}
 	}
-	if err := unix.Bind(fd, sa); err != nil {
+	if err := rawBind(fd, addr); err != nil {
 		return fail(err)
 	}
 	if stamped { // without the kernel's consent the loop's clock serves
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		_ = rawSet(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS)
 	}
 	l := ls.all[int(ls.next.Add(1))%len(ls.all)]
 	if err := ls.start(l); err != nil {
@@ -219,7 +217,7 @@ func (c *polledConn) watch(f func(b []byte, src netip.AddrPort, wall int64)) {
 		if p.closed || p.holder != c {
 			return
 		}
-		if _, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(p.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0); errno != 0 {
+		if !rawDiscard(p.fd) {
 			break
 		}
 	}
@@ -340,7 +338,7 @@ func (p *polled) read(r *reader) {
 		p.mu.RUnlock()
 		return
 	}
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&r.msg)), 0)
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
 	if errno != 0 { // nothing there after all, or an ICMP error of an earlier send
 		if p.errors++; p.errors == maxErrors {
 			_ = unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
@@ -393,21 +391,8 @@ func (c *polledConn) send(b []byte, to netip.AddrPort) error {
 	if p.closed || p.holder != c {
 		return ErrClosed
 	}
-	var errno unix.Errno
-	if p.v6 {
-		sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port(to.Port()), Addr: to.Addr().As16()}
-		_, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0,
-			uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet6)
-	} else {
-		if !to.Addr().Is4() {
-			return unix.EAFNOSUPPORT
-		}
-		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port(to.Port()), Addr: to.Addr().As4()}
-		_, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0,
-			uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet4)
+	if !p.v6 && !to.Addr().Is4() {
+		return unix.EAFNOSUPPORT
 	}
-	if errno != 0 {
-		return errno
-	}
-	return nil
+	return rawSend(p.fd, b, to, p.v6)
 }

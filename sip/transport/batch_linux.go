@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -19,6 +21,11 @@ import (
 type batched struct {
 	*net.UDPConn
 	raw syscall.RawConn
+	v6  bool
+
+	mu     sync.RWMutex // keeps the descriptor while something is sent
+	fd     int
+	closed bool
 }
 
 // batchSize is how many datagrams are read at a time.
@@ -31,10 +38,55 @@ func batchOf(c *net.UDPConn) packetConn {
 	if err != nil {
 		return anyUDP{c}
 	}
+	b := &batched{UDPConn: c, raw: raw, v6: !addrPort(c.LocalAddr()).Addr().Is4()}
 	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		b.fd = int(fd)
+		_ = unix.SetsockoptInt(b.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	})
-	return &batched{UDPConn: c, raw: raw}
+	return b
+}
+
+// Close implements packetConn.
+func (c *batched) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	return c.UDPConn.Close()
+}
+
+// WriteToUDPAddrPort sends a datagram. As that never waits, the runtime need not
+// be told of the system call: for each it would wake the thread that looks after
+// those that do. A full buffer is the net package's to wait for.
+func (c *batched) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if c.v6 == to.Addr().Unmap().Is4() || to.Addr().Zone() != "" || len(b) == 0 {
+		return c.UDPConn.WriteToUDPAddrPort(b, to)
+	}
+	errno := c.send(b, to)
+	switch errno {
+	case 0:
+		return len(b), nil
+	case unix.EAGAIN, unix.EINTR, unix.EBADF:
+		return c.UDPConn.WriteToUDPAddrPort(b, to)
+	}
+	return 0, &net.OpError{Op: "write", Net: "udp", Source: c.LocalAddr(), Addr: net.UDPAddrFromAddrPort(to), Err: os.NewSyscallError("sendto", errno)}
+}
+
+func (c *batched) send(b []byte, to netip.AddrPort) syscall.Errno {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return unix.EBADF
+	}
+	var name unsafe.Pointer
+	var size uintptr
+	if c.v6 {
+		name, size = unsafe.Pointer(&unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port(to.Port()), Addr: to.Addr().As16()}), unix.SizeofSockaddrInet6
+	} else {
+		name, size = unsafe.Pointer(&unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port(to.Port()), Addr: to.Addr().Unmap().As4()}), unix.SizeofSockaddrInet4
+	}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(name), size)
+	return errno
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -74,7 +126,7 @@ func (b *batch) receive(fd uintptr) (int, syscall.Errno) {
 		b.msgs[i].hdr.Namelen = unix.SizeofSockaddrAny
 		b.msgs[i].hdr.SetControllen(len(b.oob[i]))
 	}
-	n, _, errno := syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.msgs[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.msgs[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }
 
@@ -128,12 +180,14 @@ func arrival(oob []byte, now time.Time) time.Time {
 	return now
 }
 
+// port turns a port from or to network byte order.
+func port(p uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], p)
+	return binary.BigEndian.Uint16(b[:])
+}
+
 func source(a *unix.RawSockaddrAny) netip.AddrPort {
-	port := func(p uint16) uint16 {
-		var b [2]byte
-		binary.NativeEndian.PutUint16(b[:], p)
-		return binary.BigEndian.Uint16(b[:])
-	}
 	switch a.Addr.Family {
 	case unix.AF_INET:
 		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(a))
