@@ -111,9 +111,7 @@ func (l *leg) inRefusal(b body) []byte {
 	view := *l
 	if l.srtp != "" && l.srtp != srtpPass {
 		view.srtp = srtpOff
-		for _, m := range d.Media { // no key is agreed on, and none crosses
-			m.Lines = slices.DeleteFunc(m.Lines, isCrypto)
-		}
+		dropKeys(d) // none is agreed on, and none crosses
 	}
 	return b.with(view.rewriteAt(d, l.mediaAddr(), nil))
 }

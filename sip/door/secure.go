@@ -203,10 +203,12 @@ func (l *leg) undressed(d *sdp.Description) (*sdp.Description, error) {
 			case encrypted(main) && why != nil:
 				return nil, fmt.Errorf("%w: %w", errSRTP, why)
 			case encrypted(main): // by other means than SDES: the two sides' own affair
+				dropKeys(d)
 				return d, nil
 			}
 		}
 	}
+	dropKeys(d)
 	for _, m := range d.Media {
 		if !bySDES(m) {
 			continue
@@ -218,14 +220,21 @@ func (l *leg) undressed(d *sdp.Description) (*sdp.Description, error) {
 			m.Port = 0
 		}
 		m.Proto = plainProto(m.Proto)
-		m.Lines = slices.DeleteFunc(m.Lines, isCrypto)
 	}
 	return d, nil
 }
 
+// dropKeys takes every key out of a description, also from where none should be.
+func dropKeys(d *sdp.Description) {
+	d.Lines = slices.DeleteFunc(d.Lines, isCrypto)
+	for _, m := range d.Media {
+		m.Lines = slices.DeleteFunc(m.Lines, isCrypto)
+	}
+}
+
 func isCrypto(s sdp.Line) bool {
 	name, _, _ := strings.Cut(s.Value, ":")
-	return s.Type == 'a' && strings.EqualFold(name, "crypto")
+	return s.Type == 'a' && strings.EqualFold(strings.TrimSpace(name), "crypto")
 }
 
 // dressed is a description for the leg's peer with the leg's own encryption. toward

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -126,3 +127,34 @@ func TestNotes(t *testing.T) {
 		t.Errorf("with a TLS listener: %q", notes)
 	}
 }
+
+// Whatever a peer describes, no key of its reaches the other side.
+func FuzzKeysStay(f *testing.F) {
+	line := "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + callersKey + "\r\n"
+	f.Add("m=audio 4000 RTP/SAVP 0\r\n" + line)
+	f.Add("m=audio 4000 RTP/AVP 0\r\n" + line + "m=audio 4002 RTP/SAVPF 8\r\n" + line)
+	f.Add("m=image 4000 udptl t38\r\nm=audio 0 RTP/SAVP 0\r\n" + line)
+	f.Add("a=crypto:1 x inline:" + callersKey + "\r\nm=audio 1 RTP/SAVP 0\r\na=Crypto : 2 x inline:" + callersKey)
+	f.Fuzz(func(t *testing.T, media string) {
+		for _, mode := range []string{srtpOff, srtpOptional, srtpRequired} {
+			c := &call{d: &Door{}}
+			c.caller = &leg{c: c, srtp: mode, log: zap.NewNop(), session: 1, version: 1}
+			d, err := sdp.Parse([]byte("v=0\r\ns=-\r\nc=IN IP4 127.0.82.9\r\nt=0 0\r\n" + media))
+			if err != nil {
+				return
+			}
+			if d, err = c.caller.undressed(d); err != nil {
+				continue
+			}
+			far := &leg{c: c, srtp: srtpOff, session: 2, version: 1}
+			at := netip.MustParseAddrPort("127.0.82.1:20000")
+			if out := far.rewriteAt(d, at, nil); keyLine.Match(out) {
+				t.Errorf("%s: a key of the caller's goes on:\n%s", mode, out)
+			}
+			c.caller.rewriteAt(d, at, d)
+		}
+	})
+}
+
+// keyLine is a line that a reader takes for a key.
+var keyLine = regexp.MustCompile(`(?m)^a=\s*(?i:crypto)\s*:`)

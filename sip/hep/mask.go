@@ -13,10 +13,11 @@ func mask(b []byte) {
 		} else {
 			b = nil
 		}
-		if len(line) < 9 || line[1] != '=' || !bytes.EqualFold(line[:9], []byte("a=crypto:")) {
+		colon := bytes.IndexByte(line, ':')
+		if colon < 8 || line[0] != 'a' || line[1] != '=' || !bytes.EqualFold(bytes.TrimSpace(line[2:colon]), []byte("crypto")) {
 			continue
 		}
-		for at := 9; ; {
+		for at := colon + 1; ; {
 			i := bytes.IndexByte(line[at:], ':') // behind "inline", and nowhere before
 			if i < 0 {
 				break

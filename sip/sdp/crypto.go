@@ -191,7 +191,7 @@ func (c Crypto) String() string {
 func (m *Media) Cryptos() (all []Crypto, err error) {
 	for _, l := range m.Lines {
 		name, v, _ := strings.Cut(l.Value, ":")
-		if l.Type != 'a' || !strings.EqualFold(name, "crypto") {
+		if l.Type != 'a' || !strings.EqualFold(strings.TrimSpace(name), "crypto") {
 			continue
 		}
 		c, e := ParseCrypto(v)
