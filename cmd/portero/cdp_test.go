@@ -152,13 +152,6 @@ func (c *chromium) do(session, method string, params any, result any) error {
 	}
 }
 
-// page is one tab.
-type page struct {
-	t       *testing.T
-	c       *chromium
-	session string
-}
-
 // open opens a page in a tab of its own, with a script that runs before its own.
 func (c *chromium) open(t *testing.T, url, before string) *page {
 	t.Helper()
@@ -168,7 +161,6 @@ func (c *chromium) open(t *testing.T, url, before string) *page {
 	var session struct {
 		ID string `json:"sessionId"`
 	}
-	p := &page{t: t, c: c}
 	for _, step := range []func() error{
 		func() error {
 			return c.do("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
@@ -187,60 +179,31 @@ func (c *chromium) open(t *testing.T, url, before string) *page {
 			t.Fatal(err)
 		}
 	}
-	p.session = session.ID
 	t.Cleanup(func() {
 		if t.Failed() {
 			c.mu.Lock()
-			defer c.mu.Unlock()
-			t.Logf("the page's console:\n%s", strings.Join(c.console, "\n"))
+			said := strings.Join(c.console, "\n")
+			c.mu.Unlock()
+			t.Logf("the page's console ends\n%s", said[max(0, len(said)-6000):])
 		}
 		_ = c.do("", "Target.closeTarget", map[string]any{"targetId": target.ID}, nil)
 	})
-	return p
-}
-
-// eval has the page evaluate an expression, awaits it if it is a promise, and
-// reads its value as JSON into v.
-func (p *page) eval(v any, expression string) {
-	p.t.Helper()
-	if err := p.try(v, expression); err != nil {
-		p.t.Fatalf("%s: %v", expression, err)
-	}
-}
-
-func (p *page) try(v any, expression string) error {
-	var r struct {
-		Result struct {
-			Value json.RawMessage `json:"value"`
-		} `json:"result"`
-		Exception *struct {
-			Text      string `json:"text"`
-			Exception struct {
-				Description string `json:"description"`
-			} `json:"exception"`
-		} `json:"exceptionDetails"`
-	}
-	err := p.c.do(p.session, "Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true}, &r)
-	switch {
-	case err != nil:
-		return err
-	case r.Exception != nil:
-		return fmt.Errorf("%s %s", r.Exception.Text, r.Exception.Exception.Description)
-	case v == nil || len(r.Result.Value) == 0:
-		return nil
-	}
-	return json.Unmarshal(r.Result.Value, v)
-}
-
-// await waits until an expression is true.
-func (p *page) await(what, expression string) {
-	p.t.Helper()
-	var last error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		var ok bool
-		if last = p.try(&ok, expression); last == nil && ok {
-			return
+	return &page{t: t, evaluate: func(expression string) (json.RawMessage, error) {
+		var r struct {
+			Result struct {
+				Value json.RawMessage `json:"value"`
+			} `json:"result"`
+			Exception *struct {
+				Text      string `json:"text"`
+				Exception struct {
+					Description string `json:"description"`
+				} `json:"exception"`
+			} `json:"exceptionDetails"`
 		}
-	}
-	p.t.Fatalf("waited 30 s in vain for %s (%v)", what, last)
+		err := c.do(session.ID, "Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true}, &r)
+		if err == nil && r.Exception != nil {
+			err = fmt.Errorf("%s %s", r.Exception.Text, r.Exception.Exception.Description)
+		}
+		return r.Result.Value, err
+	}}
 }

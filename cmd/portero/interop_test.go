@@ -33,6 +33,8 @@ func TestInterop(t *testing.T) {
 		{"codecs", testCodecs},
 		{"SIP.js", testSIPjs},
 		{"browser", testBrowser},
+		{"browser called", testBrowserCalled},
+		{"JsSIP", testJsSIP},
 		{"reload", testReload},
 		{"drain", testDrain},
 	} {

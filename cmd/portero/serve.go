@@ -104,6 +104,9 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if events != nil {
 		metrics.WatchEvents(events.Counts)
 	}
+	if browsers != nil {
+		metrics.WatchBrowsers(browsers.Counts)
+	}
 	if recorder != nil {
 		metrics.WatchRecordings(recorder.Counts)
 	}

@@ -11,9 +11,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// pair is a peer with keys, and the browser's context for what it sends.
+// pairOf is keyedPeer at a Mux of its own.
 func pairOf(b *testing.B, profile dtls.SRTPProtectionProfile) (*Mux, *Peer, *srtp.Context) {
-	m := newMux(b)
+	return keyedPeer(b, newMux(b), profile)
+}
+
+// keyedPeer is a peer with keys, and the browser's context for what it sends.
+func keyedPeer(b testing.TB, m *Mux, profile dtls.SRTPProtectionProfile) (*Mux, *Peer, *srtp.Context) {
 	p, err := m.Open(zap.NewNop())
 	if err != nil {
 		b.Fatal(err)

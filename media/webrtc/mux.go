@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
 	"go.uber.org/zap"
@@ -23,6 +24,8 @@ type Mux struct {
 	candidates  []candidate
 	sockets     []*socket
 	wg          sync.WaitGroup // readers, and handshakes of peers
+
+	opened, secured, failed atomic.Uint64
 
 	mu     sync.Mutex // of opening, closing and checks, never of media
 	peers  map[string]*Peer
@@ -73,7 +76,21 @@ func (m *Mux) Open(log *zap.Logger) (*Peer, error) {
 	}
 	p.now = newCredentials()
 	m.peers[p.now.ufrag] = p
+	m.opened.Add(1)
 	return p, nil
+}
+
+// Counts are the figures of all browsers.
+type Counts struct {
+	Now     int
+	Opened  uint64 // since the start
+	Secured uint64 // of these, ICE and DTLS were through
+	Failed  uint64 // handshakes that failed
+}
+
+// Counts is taken at the moment of the call.
+func (m *Mux) Counts() Counts {
+	return Counts{m.Browsers(), m.opened.Load(), m.secured.Load(), m.failed.Load()}
 }
 
 // Browsers is how many there are.

@@ -52,6 +52,7 @@ type Peer struct {
 	now, before credentials // of ours; before is what a restart left (RFC 8445 section 9)
 	remote      Remote
 	nominated   bool // a pair under now
+	secured     bool // keys were there once
 	closed      bool
 	failed      error // why there is no talking to this browser
 	flights     *packetio.Buffer
@@ -235,6 +236,10 @@ func (p *Peer) keyed(a *association, k *srtp.Config) error {
 	if p.closed || p.association != a {
 		return ErrClosed
 	}
+	if !p.secured {
+		p.secured = true
+		p.m.secured.Add(1)
+	}
 	p.in = in
 	p.sending.Lock()
 	p.out, p.sent = out, replays{}
@@ -263,6 +268,9 @@ func (p *Peer) parted(a *association, err error) {
 		return
 	}
 	p.association, p.flights = nil, nil
+	if p.in == nil {
+		p.m.failed.Add(1)
+	}
 	if errors.Is(err, errLeft) || errors.Is(err, ErrFingerprint) || p.tried == maxHandshakes {
 		p.failed = err
 	}
@@ -341,10 +349,14 @@ func (p *Peer) Lost(since, now time.Time) error {
 	if since.After(last) {
 		last = since
 	}
-	if silent := now.Sub(last); silent > consent {
-		return fmt.Errorf("nothing was heard of the browser for %s", silent.Round(time.Second))
+	silent := now.Sub(last)
+	switch {
+	case silent <= consent:
+		return nil
+	case p.heard.Load() == 0:
+		return fmt.Errorf("nothing ever came from the browser by UDP: can it reach %s?", p.Addr())
 	}
-	return nil
+	return fmt.Errorf("nothing was heard of the browser for %s", silent.Round(time.Second))
 }
 
 // Close implements relay.Carrier.

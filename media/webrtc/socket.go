@@ -82,14 +82,18 @@ func (s *socket) read() {
 	}
 }
 
-// take tells a packet's protocol by its first byte (RFC 7983 section 7). A fault
-// at one packet costs that packet.
+// take has a fault at one packet cost that packet.
 func (s *socket) take(b []byte, src netip.AddrPort, wall int64) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.m.log.Error("a browser's packet failed", zap.Stringer("source", src), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
+	s.serve(b, src, wall)
+}
+
+// serve tells a packet's protocol by its first byte (RFC 7983 section 7).
+func (s *socket) serve(b []byte, src netip.AddrPort, wall int64) {
 	switch {
 	case b[0] < 4:
 		s.binding(b, src)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/stun/v4"
 	pion "github.com/pion/webrtc/v4"
 	"go.uber.org/zap"
 )
@@ -242,6 +243,93 @@ func TestStrangers(t *testing.T) {
 	eventually(t, "the browser is heard", func() bool { return len(e.packets()) == 2 })
 }
 
+// Checks that a lite agent must refuse, and say why.
+func TestRefusedChecks(t *testing.T) {
+	m := newMux(t)
+	_, p := called(t, m)
+	s := newStrangerTo(t, p.Addr())
+	user, pwd := p.Local().Ufrag+":"+p.remote.Ufrag, p.Local().Pwd
+	for name, tc := range map[string]struct {
+		attribute stun.AttrType
+		code      stun.ErrorCode
+	}{
+		"the peer thinks to be controlled": {stun.AttrICEControlled, stun.CodeRoleConflict},
+		"what must be understood is not":   {0x7FFF, stun.CodeUnknownAttribute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := s.ask(check(t, user, pwd, stun.RawAttribute{Type: tc.attribute, Value: make([]byte, 8)}))
+			res := &stun.Message{Raw: b}
+			if err := res.Decode(); err != nil {
+				t.Fatal(err)
+			}
+			var code stun.ErrorCodeAttribute
+			if err := code.GetFrom(res); err != nil || code.Code != tc.code || res.Type != stun.BindingError {
+				t.Errorf("answered %s, code %d (%v)", res.Type, code.Code, err)
+			}
+			if err := stun.NewShortTermIntegrity(pwd).Check(res); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A browser that comes from ever other addresses takes no more room for it.
+func TestManySources(t *testing.T) {
+	m := newMux(t)
+	c, p := called(t, m)
+	e := listenTo(p)
+	good := check(t, p.Local().Ufrag+":"+p.remote.Ufrag, p.Local().Pwd)
+	for range 3 * maxSources {
+		s := newStrangerTo(t, p.Addr())
+		eventually(t, "an answer", func() bool { return s.ask(good) != nil })
+	}
+	// The browser's own address was forgotten until its next check.
+	seq := uint16(1)
+	eventually(t, "the browser is heard", func() bool {
+		_ = c.out.WriteRTP(packet(seq))
+		seq++
+		return len(e.packets()) > 0
+	})
+	_ = m.Close()
+	for _, s := range m.sockets {
+		if n := len(s.known); n > maxSources {
+			t.Errorf("%d addresses are known", n)
+		}
+	}
+}
+
+// FuzzPacket gives the reader anything, of a stranger and of the browser.
+func FuzzPacket(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add(append([]byte{0x80, 0}, make([]byte, 170)...))
+	f.Add(append([]byte{0x80, 200}, make([]byte, 40)...))
+	m, err := New(Config{Listen: []string{"127.0.83.1:0"}}, zap.NewNop())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = m.Close() })
+	_, p, _ := keyedPeer(f, m, profiles[0])
+	p.now = credentials{"ufrag", "passwordpasswordpassword"}
+	m.register("ufrag", p)
+	f.Add(check(f, "ufrag:theirs", "passwordpasswordpassword"))
+	s := &socket{m: m, conn: m.sockets[0].conn, known: map[netip.AddrPort]*Peer{}, from: map[*Peer][]netip.AddrPort{}}
+	src := netip.MustParseAddrPort("127.0.83.9:9")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 0 || len(b) > maxPacket {
+			return
+		}
+		for _, known := range []bool{false, true} {
+			if known {
+				s.know(src, p)
+			}
+			s.serve(b, src, 0)
+		}
+		delete(s.known, src)
+		delete(s.from, p)
+	})
+}
+
 // 50 browsers come, talk and go, and leave nothing behind.
 func TestManyBrowsers(t *testing.T) {
 	m := newMux(t, "127.0.83.1:0", "127.0.83.2:0")
@@ -268,8 +356,8 @@ func TestManyBrowsers(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := m.Browsers(); n != 0 {
-		t.Errorf("%d browsers are left", n)
+	if got := m.Counts(); got != (Counts{Opened: calls, Secured: calls}) {
+		t.Errorf("in the end %+v", got)
 	}
 	// The readers forget when the next packet comes.
 	for _, s := range m.sockets {
