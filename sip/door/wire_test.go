@@ -45,6 +45,9 @@ const (
 	pbxIP    = "127.0.88.10"
 )
 
+// given are the places that listen has told: the kernel may choose one again.
+var given sync.Map
+
 // listen is a place on loopback that nobody has, over UDP nor over TCP: the
 // kernel chose its port.
 func listen(t *testing.T, ip string) string {
@@ -57,8 +60,11 @@ func listen(t *testing.T, ip string) string {
 		at := ln.Addr().String()
 		pc, err := net.ListenPacket("udp", at)
 		ln.Close()
-		if err == nil {
-			pc.Close()
+		if err != nil {
+			continue
+		}
+		pc.Close()
+		if _, before := given.LoadOrStore(at, true); !before {
 			return at
 		}
 	}
