@@ -138,7 +138,8 @@ type Config struct {
 type Trunk struct {
 	// Name is what rules, records and logs call it.
 	Name string `yaml:"name"`
-	// Addresses are the IP addresses or networks its signalling comes from.
+	// Addresses are the IP addresses or networks its signalling comes from. A
+	// trunk with a name in its uri needs none.
 	Addresses []string `yaml:"addresses"`
 	// TrustIdentity believes what this trunk asserts: P-Asserted-Identity (RFC
 	// 3325), verstat and attestation, P-Charge-Info (RFC 8496) and other
@@ -154,8 +155,9 @@ type Trunk struct {
 	// challenges pass to the PBX.
 	Credentials Credentials `yaml:"credentials"`
 	// URI is where calls of the PBX to this trunk go: a SIP URI with one of the
-	// trunk's addresses, a port and transport if not 5060 and UDP. Default: none,
-	// and no call goes out by this trunk.
+	// trunk's addresses, or with a name, whose addresses are the trunk's too as
+	// DNS tells them (RFC 3263); a port and transport if not 5060 and UDP.
+	// Default: none, and no call goes out by this trunk.
 	URI string `yaml:"uri"`
 	// Record has the calls of this trunk recorded, whatever their destination; a
 	// call of the PBX by this trunk too. Default: false.
@@ -260,7 +262,7 @@ func (c Config) Check(fault func(path, format string, args ...any)) {
 			fault(at+".name", "trunk %q is there twice", t.Name)
 		}
 		names[t.Name] = true
-		if len(t.Addresses) == 0 && (t.Name == "" || t.Name != c.WebSocket.Trunk) {
+		if _, named := t.host(); len(t.Addresses) == 0 && !named && (t.Name == "" || t.Name != c.WebSocket.Trunk) {
 			fault(at+".addresses", "trunk %q has no address and could never be used; allowed: IP addresses and networks", t.Name)
 		}
 		for j, a := range t.Addresses {

@@ -135,7 +135,7 @@ func (c *call) callBack(callID, number string) {
 		return
 	}
 	c.startHearing()
-	if err := c.ringUp(&search{dest: c.d.cfg.CallbackVia}, callID, number); err != nil {
+	if err := c.ringUp(&search{dest: c.d.cfg.CallbackVia, place: c.d.upstream}, callID, number); err != nil {
 		c.keep(callback.NotDialed, "no target of "+c.d.cfg.CallbackVia+": "+err.Error())
 		c.end("portero", "no target")
 	}

@@ -131,7 +131,20 @@ type Door struct {
 
 type trunk struct {
 	Trunk
-	nets []netip.Prefix
+	nets  []netip.Prefix
+	place *upstream.Pool // where its uri leads; nil: it has none
+}
+
+// has says whether an address is the trunk's: configured, or found by the name in
+// its uri.
+func (t *trunk) has(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, p := range t.nets {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return t.place != nil && t.place.Knows(a)
 }
 
 // New builds a door; Serve opens it.
@@ -172,6 +185,12 @@ func New(cfg Config, deps Deps) (*Door, error) {
 				return nil, err
 			}
 			nt.nets = append(nt.nets, p)
+		}
+		if t.URI != "" {
+			var err error
+			if nt.place, err = newPlace(cfg, deps, t); err != nil {
+				return nil, err
+			}
 		}
 		d.trunks = append(d.trunks, nt)
 	}
@@ -268,6 +287,11 @@ func (d *Door) Serve(ctx context.Context) error {
 		defer serving.Done()
 		d.upstream.Run(lctx, d)
 	}()
+	for _, t := range d.trunks {
+		if t.place != nil {
+			serving.Go(func() { t.place.Run(lctx, d) })
+		}
+	}
 	unmirror := d.mirroring()
 	defer unmirror()
 	d.serving.Store(true)
@@ -389,15 +413,22 @@ func (d *Door) Reload(b *judge.Bench) { d.bench.Store(b) }
 
 // trunkOf returns the trunk an address belongs to.
 func (d *Door) trunkOf(a netip.Addr) (Trunk, bool) {
-	a = a.Unmap()
-	for _, t := range d.trunks {
-		for _, p := range t.nets {
-			if p.Contains(a) {
-				return t.Trunk, true
-			}
+	for i := range d.trunks {
+		if d.trunks[i].has(a) {
+			return d.trunks[i].Trunk, true
 		}
 	}
 	return Trunk{}, false
+}
+
+// placeOf is where a trunk's uri leads, nil: it has none.
+func (d *Door) placeOf(trunk string) *upstream.Pool {
+	for i := range d.trunks {
+		if d.trunks[i].Name == trunk {
+			return d.trunks[i].place
+		}
+	}
+	return nil
 }
 
 func (d *Door) isPBX(a netip.Addr) bool {

@@ -33,6 +33,8 @@ import (
 // search is a call's way through the targets of a destination.
 type search struct {
 	dest  string
+	place *upstream.Pool    // that has it
+	leg   func(target) *leg // toward one of its addresses
 	tried []upstream.Address
 	spent time.Duration // of try_for, by the attempts before
 	began time.Time     // of the attempt under way
@@ -56,7 +58,7 @@ func (c *call) pick(s *search) (*upstream.Attempt, error) {
 	if s.spent >= c.d.cfg.Upstream.TryFor {
 		return nil, errTried
 	}
-	at, err := c.d.upstream.Pick(s.dest, upstream.Options{Tried: s.tried, BeyondCaps: c.plan.Reason == policy.ReasonEmergency, Secure: c.sips}, now)
+	at, err := s.place.Pick(s.dest, upstream.Options{Tried: s.tried, BeyondCaps: c.plan.Reason == policy.ReasonEmergency, Secure: c.sips}, now)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func (c *call) try(s *search) (*leg, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := c.newFar(s.dest, target{uri: at.URI, transport: at.Address.Transport, hostport: at.Address.AddrPort.String()})
+	l := s.leg(target{uri: at.URI, transport: at.Address.Transport, hostport: at.Address.AddrPort.String()})
 	l.search, l.at = s, at
 	if _, err := c.place(l, nil); err != nil {
 		at.Done()

@@ -22,7 +22,7 @@ func (c *call) dial(dest string) (*leg, error) {
 		// caller speaks.
 		return nil, errors.New("what the caller talks in is nothing that a call can be moved with")
 	}
-	return c.try(&search{dest: dest})
+	return c.try(&search{dest: dest, place: c.d.upstream, leg: func(t target) *leg { return c.newFar(dest, t) }})
 }
 
 // place calls a far leg's peer; change, unless nil, has the last word on the

@@ -34,7 +34,7 @@ func testGate(strangers string) (*gate, countedDrops) {
 	drops := countedDrops{}
 	d := &Door{cfg: Defaults(), log: zap.NewNop(), deps: Deps{Metrics: drops}}
 	d.cfg.Strangers = strangers
-	d.trunks = []trunk{{Trunk{Name: "carrier"}, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}}
+	d.trunks = []trunk{{Trunk: Trunk{Name: "carrier"}, nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}}
 	var err error
 	if d.upstream, err = newUpstream(d.cfg, d.deps); err != nil {
 		panic(err)

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/transaction"
 	"github.com/portero/portero/sip/transport"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // OutboundRule lets calls of the PBX to some numbers out by a trunk.
@@ -31,7 +33,6 @@ type way struct {
 	prefix  string
 	pattern *regexp.Regexp // nil: any
 	trunk   Trunk
-	target  target
 }
 
 func (w way) fits(number string) bool {
@@ -55,11 +56,19 @@ func (c Config) checkOutbound(fault func(path, format string, args ...any)) {
 		}
 		uris[t.Name] = true
 		at := fmt.Sprintf("trunks[%d].uri", i)
-		if target, err := parseTarget(t.URI); err != nil {
-			fault(at, "%v", err)
-		} else if a, err := netip.ParseAddr(trimBrackets(target.uri.Host)); err != nil {
-			fault(at, "%q is no IP address: calls go only where the trunk's addresses say; allowed: an IP address among them", target.uri.Host)
-		} else if _, ok := (Config{Trunks: []Trunk{t}}).TrunkOf(a); !ok {
+		sound := true
+		upstream.Target{URI: t.URI}.Check(transports, func(_, format string, args ...any) {
+			sound = false
+			fault(at, format, args...)
+		})
+		if !sound {
+			continue
+		}
+		a, named := t.host()
+		if named { // its addresses are the trunk's
+			continue
+		}
+		if _, ok := (Config{Trunks: []Trunk{t}}).TrunkOf(a); !ok {
 			fault(at, "%s is not among the addresses of trunk %q", a, t.Name)
 		}
 	}
@@ -77,6 +86,16 @@ func (c Config) checkOutbound(fault func(path, format string, args ...any)) {
 	}
 }
 
+// host is the address in the trunk's uri, or named: a name is there.
+func (t Trunk) host() (a netip.Addr, named bool) {
+	to, err := parseTarget(t.URI)
+	if err != nil {
+		return a, false
+	}
+	a, err = netip.ParseAddr(trimBrackets(to.uri.Host))
+	return a, err != nil
+}
+
 // ways makes the outbound rules of a checked configuration ready for use.
 func (c Config) ways() ([]way, error) {
 	var out []way
@@ -85,15 +104,11 @@ func (c Config) ways() ([]way, error) {
 			if t.Name != r.Trunk {
 				continue
 			}
-			to, err := parseTarget(t.URI)
-			if err != nil {
-				return nil, err
-			}
 			pattern, err := whole(r.Pattern)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, way{prefix: r.Prefix, pattern: pattern, trunk: t, target: to})
+			out = append(out, way{prefix: r.Prefix, pattern: pattern, trunk: t})
 		}
 	}
 	return out, nil
@@ -111,7 +126,8 @@ func (d *Door) wayFor(number string) (way, bool) {
 
 // outbound is where a call of the PBX goes.
 type outbound struct {
-	name    string // of the trunk
+	name    string         // of the trunk
+	place   *upstream.Pool // where the trunk is; nil: target
 	target  target
 	contact bool // the Request-URI is a phone's Contact and stays as it is
 }
@@ -132,7 +148,7 @@ func (d *Door) inviteOut(in transaction.Incoming, tx *transaction.Server, log *z
 	}
 	d.begin(in, tx, log, func(c *call) {
 		c.trunk = w.trunk
-		c.out = &outbound{name: w.trunk.Name, target: w.target}
+		c.out = &outbound{name: w.trunk.Name, place: d.placeOf(w.trunk.Name)}
 	})
 }
 
@@ -169,21 +185,36 @@ func (c *call) arriveOut() {
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return
 	}
-	if c.sips && !transport.Secure(c.out.target.transport) {
+	c.log.Info("outbound call", zap.String("from", c.rec.From), zap.String("to", c.rec.To), zap.String("trunk", c.out.name))
+	c.caller.settleMedia(offer)
+	if c.far, err = c.dialOut(); err == nil {
+		return
+	}
+	if errors.Is(err, upstream.ErrInsecure) {
 		c.refuseInsecure(c.out.name)
 		return
 	}
-	c.log.Info("outbound call", zap.String("from", c.rec.From), zap.String("to", c.rec.To), zap.String("trunk", c.out.name))
-	c.caller.settleMedia(offer)
-	l := c.newFar(c.out.name, c.out.target)
-	l.web = web
+	c.log.Error("a trunk cannot be called", zap.String("trunk", c.out.name), zap.Error(err))
+	c.refuse(503, "Service Unavailable")
+}
+
+// dialOut calls the trunk: the phone at the end of a flow, or what its uri leads to.
+func (c *call) dialOut() (*leg, error) {
+	if c.out.place != nil {
+		return c.try(&search{dest: c.out.name, place: c.out.place, leg: c.outLeg})
+	}
+	if c.sips && !transport.Secure(c.out.target.transport) {
+		return nil, upstream.ErrInsecure
+	}
+	return c.place(c.outLeg(c.out.target), nil)
+}
+
+func (c *call) outLeg(t target) *leg {
+	l := c.newFar(c.out.name, t)
 	l.auth = c.trunk.Credentials.client()
 	if c.out.contact {
-		l.target, l.pinned = *req.Recipient.Clone(), true
+		l.target, l.pinned = *c.caller.invite.Recipient.Clone(), true
 	}
 	l.trusts(c.trunk)
-	if c.far, err = c.place(l, nil); err != nil {
-		c.log.Error("a trunk cannot be called", zap.String("trunk", c.out.name), zap.Error(err))
-		c.refuse(503, "Service Unavailable")
-	}
+	return l
 }

@@ -17,10 +17,15 @@ import (
 // place goes to. All of one Call-ID go to the same as long as it is well: a
 // registration is refreshed where it was made.
 func (d *Door) proxied(dest, callID string, secure bool, tried ...upstream.Address) (*upstream.Attempt, error) {
+	return d.pickFor(d.upstream, dest, callID, secure, tried...)
+}
+
+// pickFor does so from any book.
+func (d *Door) pickFor(p *upstream.Pool, dest, callID string, secure bool, tried ...upstream.Address) (*upstream.Attempt, error) {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(callID))
 	sum := h.Sum32()
-	at, err := d.upstream.Pick(dest, upstream.Options{Tried: tried, BeyondCaps: true, Secure: secure,
+	at, err := p.Pick(dest, upstream.Options{Tried: tried, BeyondCaps: true, Secure: secure,
 		Random: func(n int) int { return int(sum % uint32(n)) }}, time.Now())
 	if err != nil {
 		return nil, err

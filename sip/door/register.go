@@ -16,6 +16,7 @@ import (
 
 	"github.com/portero/portero/sip/auth"
 	"github.com/portero/portero/sip/registration"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // Register is the door's own registration at a carrier that wants one (RFC 3261
@@ -64,7 +65,6 @@ type registrar struct {
 	trunk   Trunk
 	log     *zap.Logger
 	aor     sipmsg.Uri
-	to      target
 	callID  string
 	tag     string
 	cseq    uint32
@@ -94,10 +94,8 @@ func (d *Door) lineTrunk(req *sipmsg.Request, source netip.Addr, byAddress Trunk
 		if t.Register.AOR == "" || d.line(t.Name) != v {
 			continue
 		}
-		for _, p := range t.nets {
-			if p.Contains(source.Unmap()) {
-				return t.Trunk
-			}
+		if t.has(source) {
+			return t.Trunk
 		}
 	}
 	return byAddress
@@ -126,11 +124,7 @@ func (d *Door) newRegistrar(t Trunk) (*registrar, error) {
 	if err != nil {
 		return nil, err
 	}
-	to, err := parseTarget(t.URI)
-	if err != nil {
-		return nil, err
-	}
-	return &registrar{d: d, trunk: t, aor: aor, to: to, callID: token(20) + "@portero", tag: token(12), cseq: uint64to31(rand.Uint64()),
+	return &registrar{d: d, trunk: t, aor: aor, callID: token(20) + "@portero", tag: token(12), cseq: uint64to31(rand.Uint64()),
 		log: d.log.With(zap.String("trunk", t.Name)), auth: t.Credentials.client(), machine: registration.New(t.Register.expires(), rand.Float64)}, nil
 }
 
@@ -194,7 +188,11 @@ func (r *registrar) leave() {
 func (r *registrar) send(ctx context.Context, expires, within time.Duration) registration.Result {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	req, contact := r.request(expires)
+	at, err := r.d.pickFor(r.d.placeOf(r.trunk.Name), r.trunk.Name, r.callID, false)
+	if err != nil {
+		return registration.Result{Err: err}
+	}
+	req, contact := r.request(expires, at.Address.Transport, at.Address.AddrPort.String())
 	if r.auth != nil {
 		if err := r.auth.Sign(req); err != nil {
 			return registration.Result{Err: err}
@@ -202,8 +200,10 @@ func (r *registrar) send(ctx context.Context, expires, within time.Duration) reg
 	}
 	res, err := r.d.ask(ctx, req)
 	if err != nil {
+		at.Failed(upstream.Silent, 0, time.Now()) // another of its addresses, if it has more
 		return registration.Result{Err: err}
 	}
+	at.Answered(time.Now())
 	out := registration.Result{Status: res.StatusCode, RetryAfter: retryAfterOf(res), Expires: granted(res, contact),
 		MinExpires: secondsIn(res, "Min-Expires")}
 	if res.StatusCode == 401 || res.StatusCode == 407 {
@@ -215,11 +215,11 @@ func (r *registrar) send(ctx context.Context, expires, within time.Duration) reg
 	return out
 }
 
-// request makes the next REGISTER.
-func (r *registrar) request(expires time.Duration) (*sipmsg.Request, sipmsg.Uri) {
-	h := r.d.hopFor(r.to.transport, r.to.hostport)
+// request makes the next REGISTER, to an address.
+func (r *registrar) request(expires time.Duration, over, hostport string) (*sipmsg.Request, sipmsg.Uri) {
+	h := r.d.hopFor(over, hostport)
 	req := sipmsg.NewRequest(sipmsg.REGISTER, sipmsg.Uri{Scheme: "sip", Host: r.aor.Host, Port: r.aor.Port})
-	req.AppendHeader(h.via(r.to.transport))
+	req.AppendHeader(h.via(over))
 	hops := sipmsg.MaxForwardsHeader(70)
 	req.AppendHeader(&hops)
 	from := &sipmsg.FromHeader{Address: *r.aor.Clone()}
@@ -230,15 +230,15 @@ func (r *registrar) request(expires time.Duration) (*sipmsg.Request, sipmsg.Uri)
 	req.AppendHeader(&id)
 	r.cseq++
 	req.AppendHeader(&sipmsg.CSeqHeader{SeqNo: r.cseq, MethodName: sipmsg.REGISTER})
-	contact := h.contact(r.aor.User, r.to.transport)
+	contact := h.contact(r.aor.User, over)
 	contact.UriParams.Add(lineParam, r.d.line(r.trunk.Name))
 	req.AppendHeader(&sipmsg.ContactHeader{Address: contact})
 	req.AppendHeader(sipmsg.NewHeader("Expires", strconv.Itoa(int(expires/time.Second))))
 	req.AppendHeader(sipmsg.NewHeader("Allow", allow))
 	req.SetBody(nil)
-	req.SetTransport(r.to.transport)
-	req.SetDestination(r.to.hostport)
-	h.leave(req, r.to.transport)
+	req.SetTransport(over)
+	req.SetDestination(hostport)
+	h.leave(req, over)
 	return req, contact
 }
 

@@ -65,6 +65,17 @@ func newUpstream(cfg Config, deps Deps) (*upstream.Pool, error) {
 	for name, d := range cfg.Destinations {
 		destinations[name] = d.all()
 	}
+	return newPool(cfg, deps, destinations)
+}
+
+// newPlace is the book of where a trunk's uri leads. A carrier is not asked for
+// its health: it has not asked for that.
+func newPlace(cfg Config, deps Deps, t Trunk) (*upstream.Pool, error) {
+	cfg.Upstream.Health.Interval = 0
+	return newPool(cfg, deps, map[string][]upstream.Target{t.Name: {{URI: t.URI}}})
+}
+
+func newPool(cfg Config, deps Deps, destinations map[string][]upstream.Target) (*upstream.Pool, error) {
 	u := upstream.Deps{Log: deps.Log, Transports: transports, Resolver: deps.Resolver}
 	for _, s := range cfg.Listen {
 		l, err := parseListen(s)

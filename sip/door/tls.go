@@ -167,6 +167,12 @@ func (d *Door) clientTLS(t transport.Target) *tls.Config {
 	for _, name := range []string{f.names[a], t.Name, d.upstream.Host(a)} {
 		if name != "" {
 			cfg.ServerName = name
+			return cfg
+		}
+	}
+	for _, t := range d.trunks {
+		if t.place != nil && t.place.Host(a) != "" {
+			cfg.ServerName = t.place.Host(a)
 			break
 		}
 	}

@@ -98,9 +98,14 @@ func (c *call) referTarget(by *leg, to referTo) (referTarget, error) {
 	pbx := c.d.pbxAt(&to.uri)
 	if by.inside() && !pbx {
 		if w, ok := c.d.wayFor(to.uri.User); ok {
-			t.dest, t.target, t.trunk = w.trunk.Name, w.target, &w.trunk
-			t.uri = *w.target.uri.Clone()
+			at, err := c.d.pickFor(c.d.placeOf(w.trunk.Name), w.trunk.Name, c.rec.CallID, false)
+			if err != nil {
+				return t, err
+			}
+			t.dest, t.trunk = w.trunk.Name, &w.trunk
+			t.uri = *at.URI.Clone()
 			t.uri.User = to.uri.User
+			t.target = target{uri: t.uri, transport: at.Address.Transport, hostport: at.Address.AddrPort.String()}
 			return t, nil
 		}
 	}
