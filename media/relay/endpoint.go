@@ -39,6 +39,7 @@ type endpoint struct {
 	// learnt ones count only for the aim they were learnt under, so that a packet
 	// loop still busy with the old peer cannot undo a new aim.
 	aim        atomic.Pointer[aim]
+	deaf       atomic.Bool // the peer wants no packets now
 	learnt     atomic.Pointer[learnt]
 	learntRTCP atomic.Pointer[learnt]
 
@@ -56,7 +57,7 @@ type endpoint struct {
 	once      sync.Once
 }
 
-// aim is a peer by its SDP. Zero addresses receive nothing.
+// aim is a peer by its SDP.
 type aim struct{ rtp, rtcp netip.AddrPort }
 
 type learnt struct {
@@ -87,15 +88,19 @@ func newEndpoint(s *Session, side Side, advertise netip.Addr, sock pair, from *p
 }
 
 // setRemote aims at a peer. The same addresses again change nothing: a session
-// refresh must not throw away what was learnt.
+// refresh must not throw away what was learnt, nor a hold by c=0.0.0.0 (RFC 3264
+// section 8.4), whose end names them again as a rule.
 func (e *endpoint) setRemote(rtp, rtcp netip.AddrPort) {
 	if e.carrier != nil {
 		return
 	}
 	rtp, rtcp = unmapped(rtp), unmapped(rtcp)
 	if !rtp.IsValid() || rtp.Port() == 0 || rtp.Addr().IsUnspecified() {
-		rtp, rtcp = netip.AddrPort{}, netip.AddrPort{} // on hold by c=0.0.0.0, or refused
-	} else if !rtcp.IsValid() || rtcp.Port() == 0 {
+		e.deaf.Store(true) // on hold by c=0.0.0.0, or refused
+		return
+	}
+	e.deaf.Store(false)
+	if !rtcp.IsValid() || rtcp.Port() == 0 {
 		rtcp = beside(rtp) // RFC 3605: without a=rtcp it is the next port
 	}
 	if old := e.aim.Load(); old != nil && old.rtp == rtp && old.rtcp == rtcp {
@@ -109,10 +114,10 @@ func (e *endpoint) to() netip.AddrPort {
 	if e.carrier != nil {
 		return e.addr // any: the carrier knows
 	}
-	a := e.aim.Load()
-	if a != nil && !a.rtp.IsValid() {
-		return netip.AddrPort{} // wants nothing, wherever it speaks from
+	if e.deaf.Load() {
+		return netip.AddrPort{} // wherever it speaks from
 	}
+	a := e.aim.Load()
 	if l := e.learnt.Load(); l != nil && l.under == a {
 		return l.addr
 	}
@@ -126,6 +131,9 @@ func (e *endpoint) to() netip.AddrPort {
 func (e *endpoint) toRTCP() netip.AddrPort {
 	if e.carrier != nil {
 		return e.addr
+	}
+	if e.deaf.Load() {
+		return netip.AddrPort{}
 	}
 	a := e.aim.Load()
 	rtp := e.to()

@@ -221,6 +221,33 @@ func TestHold(t *testing.T) {
 	c.caller.hear()
 }
 
+// TestHoldBehindNAT: a peer that is not where its SDP says is on hold by
+// c=0.0.0.0, plays music meanwhile, and comes back: it is heard all the time and
+// hears nothing on hold, and neither has to be learnt anew.
+func TestHoldBehindNAT(t *testing.T) {
+	c := newCall(t, Options{})
+	inside := netip.MustParseAddrPort("127.0.0.77:4000")
+	c.s.SetRemote(CallerSide, inside, netip.AddrPort{})
+	for range 10 {
+		c.caller.say(c.s.Addr(CallerSide))
+	}
+	for range 10 {
+		c.far.hear()
+	}
+	c.far.say(c.s.Addr(FarSide))
+	c.caller.hear()
+	c.s.SetRemote(CallerSide, netip.MustParseAddrPort("0.0.0.0:4000"), netip.AddrPort{})
+	c.caller.say(c.s.Addr(CallerSide)) // music
+	c.far.hear()
+	c.far.say(c.s.Addr(FarSide))
+	c.caller.deaf("on hold by 0.0.0.0")
+	c.s.SetRemote(CallerSide, inside, netip.AddrPort{})
+	c.far.say(c.s.Addr(FarSide))
+	c.caller.hear()
+	c.caller.say(c.s.Addr(CallerSide))
+	c.far.hear()
+}
+
 // TestSwitch: the far side is replaced under the caller, who hears one stream.
 func TestSwitch(t *testing.T) {
 	c := newCall(t, Options{TapHeard: true})

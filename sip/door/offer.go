@@ -185,8 +185,8 @@ func (l *leg) settleMedia(d *sdp.Description) {
 	}
 	l.settleKeys(m)
 	rtp, err := d.RTP(m)
-	if err != nil || rtp.Addr().IsUnspecified() {
-		return // a name, or hold: what arrives tells where to send
+	if err != nil {
+		return // a name: what arrives tells where to send
 	}
 	rtcp, err := d.RTCP(m)
 	if err != nil {
