@@ -31,6 +31,7 @@ func TestInterop(t *testing.T) {
 		{"baresip", testBaresip},
 		{"SRTP", testSRTP},
 		{"codecs", testCodecs},
+		{"baresip over TLS", testBaresipTLS},
 		{"SIP.js", testSIPjs},
 		{"browser", testBrowser},
 		{"browser called", testBrowserCalled},

@@ -117,6 +117,9 @@ func makePKI(t *testing.T) pki {
 	for i, name := range []string{doorName, kamailioName} {
 		c := template(int64(i+2), name)
 		c.DNSNames, c.KeyUsage = []string{name}, x509.KeyUsageDigitalSignature
+		if name == doorName {
+			c.IPAddresses = []net.IP{net.ParseIP(doorHost)}
+		}
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 		p.write(t, name, c, ca, caKey)
 	}
