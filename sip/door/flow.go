@@ -169,19 +169,40 @@ func (d *Door) alongFlow(token string) (f flow, code int) {
 	return f, 0
 }
 
-// ownRoute is the door's URI for Path and Record-Route: that of the socket
-// toward the next hop, with the token of the phone's flow, whichever side it is on.
-func (d *Door) ownRoute(h *hop, from, to flow) sipmsg.Uri {
-	user := ""
+// between is the token of the phone's flow, whichever side of a request it is on;
+// empty: there is no phone.
+func (d *Door) between(from, to flow) string {
 	for _, f := range []flow{from, to} {
 		if _, outside := d.trunkAtEnd(f); outside && slices.Contains(flowTransports, f.transport) {
-			user = d.token(f)
-			break
+			return d.token(f)
 		}
 	}
-	u := h.contact(user, to.transport)
+	return ""
+}
+
+// route is the door's URI for Path and Record-Route, with a phone's token.
+func (h *hop) route(token, over string) sipmsg.Uri {
+	u := h.contact(token, over)
 	u.UriParams.Add("lr", "")
 	return u
+}
+
+// recordRoute has the later requests of a dialog come this way too: the side that
+// the request goes to by its socket, and if that is not the one of the other side,
+// which may know no such transport or address, by both (RFC 5658 section 3).
+func (d *Door) recordRoute(out *sipmsg.Request, near, far *hop, from, to flow) {
+	token := d.between(from, to)
+	record := func(h *hop, over string) {
+		u := h.route(token, over)
+		if isSIPS(out, from.transport) { // RFC 3261 section 16.6, step 4
+			makeSIPS(&u, over)
+		}
+		out.PrependHeader(&sipmsg.RecordRouteHeader{Address: u})
+	}
+	if near != far {
+		record(near, from.transport)
+	}
+	record(far, to.transport)
 }
 
 // addPath has the registrar send requests for a phone this way (RFC 3327

@@ -2,6 +2,7 @@ package door_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,62 @@ func TestFlowOfReusedPort(t *testing.T) {
 			m := second.expect("OPTIONS") // and nothing before it
 			second.write(second.answer(m, "200 OK", "o1", ""))
 			p.expect("200")
+		})
+	}
+}
+
+// Where the two sides of a dialog that the door proxies have different sockets, it
+// stands in the route twice, so that either side finds in it what it can reach, and
+// takes both entries out of what comes by them.
+func TestRecordRouteOfBothSides(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	for _, near := range []string{"WS", "WSS", "TLS", "TCP", "UDP"} {
+		t.Run(near, func(t *testing.T) {
+			var p *element
+			b := everything(t, func(*bedding) string {
+				e, at := pbx(t, "UDP", pbxIP, nil)
+				p = e
+				return "sip:" + at.String()
+			}, nil)
+			phone := caller(t, near, b.at[near], b.client)
+			from, to := "<sip:100@pbx.example.com>;tag=s1", "<sip:200@pbx.example.com>"
+			event := "Event: presence"
+			phone.write(phone.request("SUBSCRIBE", "sip:200@pbx.example.com", from, to, "both", 1, "", event))
+			m := p.expect("SUBSCRIBE")
+			routes := m.header.Values("Record-Route")
+			want := []string{b.at["UDP"], b.at[near]}
+			if near == "UDP" {
+				want = want[:1]
+			}
+			if len(routes) != len(want) {
+				t.Fatalf("the PBX is told the routes %q", routes)
+			}
+			for i, r := range routes {
+				if uri := flowURI(r); !strings.Contains(uri, "@"+want[i]+";") || !strings.Contains(uri, ";lr") {
+					t.Errorf("route %d is %q, not by %s", i, uri, want[i])
+				}
+			}
+			p.write(p.answer(m, "200 OK", "s2", ""))
+			phone.expect("200")
+
+			toward := "Route: " + strings.Join(routes, ", ")
+			p.write(p.request("NOTIFY", m.contact(), to+";tag=s2", from, "both", 1, "", event, "Subscription-State: active", toward))
+			notify := phone.expect("NOTIFY")
+			if r := notify.header.Get("Route"); r != "" {
+				t.Errorf("the phone gets the Route %q", r)
+			}
+			phone.write(phone.answer(notify, "200 OK", "", ""))
+			p.expect("200")
+
+			slices.Reverse(routes)
+			back := "Route: " + strings.Join(routes, ", ")
+			phone.write(phone.request("SUBSCRIBE", "sip:a@"+p.sentBy, from, to+";tag=s2", "both", 2, "", event, back))
+			m = p.expect("SUBSCRIBE")
+			if r := m.header.Get("Route"); r != "" {
+				t.Errorf("the PBX gets the Route %q", r)
+			}
+			p.write(p.answer(m, "200 OK", "", ""))
+			phone.expect("200")
 		})
 	}
 }

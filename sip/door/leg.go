@@ -185,10 +185,7 @@ func (l *leg) request(method sipmsg.RequestMethod) *sipmsg.Request {
 func (l *leg) contact() *sipmsg.ContactHeader {
 	u := l.hop.contact(l.local.uri.User, l.transport)
 	if l.isSIPS() {
-		u.Scheme = "sips"
-		if l.transport == transport.TLS {
-			u.UriParams.Remove("transport")
-		}
+		makeSIPS(&u, l.transport)
 	}
 	h := &sipmsg.ContactHeader{Address: u}
 	if l.c.srs != nil { // RFC 7866 section 6.1.2

@@ -97,7 +97,7 @@ type passed struct {
 
 // send sends the request on.
 func (p *passed) send(next flow) {
-	out := p.d.forwarded(p.req, p.to, next)
+	out := p.d.forwarded(p.req, p.tx.Flow(), next)
 	p.from = next
 	p.d.crossing(out, p.to, p.from)
 	if _, err := p.d.startBy(next.connection, out, p.d.cfg.AnswerTimeout, p); err != nil {
@@ -154,7 +154,7 @@ func (d *Door) isOwnVia(v *sipmsg.ViaHeader) bool {
 func (d *Door) proxyTarget(req *sipmsg.Request, from transport.Flow) (next flow, at *upstream.Attempt, code int) {
 	_, fromTrunk := d.trunkBy(from)
 	token, routed := d.flowRouted(req)
-	if d.routedHere(req) {
+	for d.routedHere(req) { // two, where the sides have different sockets
 		req.RemoveHeader("Route")
 	}
 	if routed && !fromTrunk {
@@ -206,7 +206,7 @@ func (d *Door) reachable(u *sipmsg.Uri) (over, hostport string, ok bool) {
 }
 
 // forwarded is the copy of a request that goes on (RFC 3261 section 16.6).
-func (d *Door) forwarded(req *sipmsg.Request, from, to flow) *sipmsg.Request {
+func (d *Door) forwarded(req *sipmsg.Request, came transport.Flow, to flow) *sipmsg.Request {
 	over, hostport := to.transport, to.addr.String()
 	out := req.Clone()
 	for out.RemoveHeader("Via") {
@@ -220,10 +220,10 @@ func (d *Door) forwarded(req *sipmsg.Request, from, to flow) *sipmsg.Request {
 	switch req.Method { // these open dialogs whose later requests must come this way too
 	case sipmsg.SUBSCRIBE, sipmsg.NOTIFY, sipmsg.REFER:
 		if tag, ok := req.To().Params.Get("tag"); !ok || tag == "" {
-			out.PrependHeader(&sipmsg.RecordRouteHeader{Address: d.ownRoute(h, from, to)})
+			d.recordRoute(out, d.hopAt(came.Transport, came.Local), h, cameBy(came), to)
 		}
 	case sipmsg.REGISTER:
-		addPath(out, d.ownRoute(h, from, to))
+		addPath(out, h.route(d.between(cameBy(came), to), over))
 	}
 	hops := uint64(70)
 	if mf := req.MaxForwards(); mf != nil {

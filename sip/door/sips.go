@@ -27,6 +27,15 @@ func (l *leg) isSIPS() bool {
 		(l.uas && l.invite != nil && sipsURI(&l.invite.Recipient) || sipsURI(&l.target) || len(l.routes) > 0 && sipsURI(&l.routes[0]))
 }
 
+// makeSIPS makes a URI of the door's a sips URI, whose transport is TLS unsaid
+// (RFC 5630 section 3.1.3).
+func makeSIPS(u *sipmsg.Uri, over string) {
+	u.Scheme = "sips"
+	if over == transport.TLS {
+		u.UriParams.Remove("transport")
+	}
+}
+
 // sipsNotAllowed says why a sips request goes no further (RFC 5630 section 6.1).
 func sipsNotAllowed() sipmsg.Header {
 	return sipmsg.NewHeader("Warning", `380 portero "SIPS Not Allowed"`)
