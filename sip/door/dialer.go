@@ -177,6 +177,7 @@ func (c *call) ringUp(s *search, callID, number string) error {
 	c.tell(req)
 	l.askTimer(req)
 	setBody(req, sdpType, l.ownOffer(spoken, true))
+	l.offerOwnReliable(req)
 	l.out = l.send(req, l.onCallbackResponse, func(err error) {
 		if l.out == nil || l.out.final {
 			l.out = nil
@@ -211,7 +212,7 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 	c, o := l.c, l.out
 	switch {
 	case res.IsProvisional():
-		if l.unwanted {
+		if l.unwanted || res.StatusCode > 100 && !l.prackForItself(o, res) {
 			return
 		}
 		ring := c.d.cfg.RingTimeout
@@ -222,7 +223,6 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 		if res.StatusCode > 100 {
 			l.lives()
 			l.state = legEarly
-			l.establish(res)
 			if c.rec.RingingAt.IsZero() {
 				c.rec.RingingAt = store.At(time.Now())
 			}
@@ -233,7 +233,7 @@ func (l *leg) onCallbackResponse(res *sipmsg.Response) {
 		l.establish(res)
 		l.state = legUp
 		l.acknowledge(o, "", "", nil)
-		answer, err := l.read(bodyOf(res))
+		answer, err := l.answerIn(res)
 		if l.unwanted || c.ending {
 			l.sendBye()
 			return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -82,6 +83,15 @@ func (c *call) try(s *search) (*leg, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// takes takes a leg's place at the target that it is sent to unsearched.
+func (c *call) takes(l *leg) *upstream.Attempt {
+	a, err := netip.ParseAddrPort(l.peer)
+	if err != nil {
+		return nil
+	}
+	return c.d.upstream.Take(l.dest, l.transport, a, time.Now())
 }
 
 // leastPatience is how many T1 a target has at least: by then the INVITE was sent

@@ -41,6 +41,9 @@ type leg struct {
 
 	search *search           // for the target of a leg that the door dialled
 	at     *upstream.Attempt // the target: where it is, and the leg's place there
+	// unsearched is the same for a leg that was sent there by a transfer or a
+	// redirection: it counts, and goes nowhere else.
+	unsearched *upstream.Attempt
 
 	uas bool // the peer sent the first INVITE
 	log *zap.Logger
@@ -69,6 +72,7 @@ type leg struct {
 	in        *incoming       // the peer's INVITE that has no final response yet
 	out       *outgoing       // our INVITE that has no final response yet
 	taken     []*outgoing     // our INVITEs that had a 2xx
+	alone     map[string]*ownEarly
 	unwanted  bool            // a leg we dialled and no longer want: CANCEL, or ACK and BYE
 	unacked   *unacked        // our 2xx that waits for its ACK
 	ack       *sipmsg.Request // our last ACK, sent again for a repeated 2xx
@@ -336,8 +340,10 @@ func (l *leg) described(d *sdp.Description, at netip.Addr, toward *sdp.Descripti
 
 // gone marks the leg's end.
 func (l *leg) gone(code int) {
-	if l.at != nil {
-		l.at.Done()
+	for _, at := range []*upstream.Attempt{l.at, l.unsearched} {
+		if at != nil {
+			at.Done()
+		}
 	}
 	if l.state == legGone {
 		return

@@ -17,21 +17,20 @@ import (
 // place goes to. All of one Call-ID go to the same as long as it is well: a
 // registration is refreshed where it was made.
 func (d *Door) proxied(dest, callID string, secure bool, tried ...upstream.Address) (*upstream.Attempt, error) {
-	return d.pickFor(d.upstream, dest, callID, secure, tried...)
+	at, err := d.pickFor(d.upstream, dest, callID, secure, tried...)
+	if err == nil {
+		at.Done()
+	}
+	return at, err
 }
 
-// pickFor does so from any book.
+// pickFor does so from any book, and takes a place.
 func (d *Door) pickFor(p *upstream.Pool, dest, callID string, secure bool, tried ...upstream.Address) (*upstream.Attempt, error) {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(callID))
 	sum := h.Sum32()
-	at, err := p.Pick(dest, upstream.Options{Tried: tried, BeyondCaps: true, Secure: secure,
+	return p.Pick(dest, upstream.Options{Tried: tried, BeyondCaps: true, Secure: secure,
 		Random: func(n int) int { return int(sum % uint32(n)) }}, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	at.Done()
-	return at, nil
 }
 
 // lives notes that the target answered.

@@ -65,7 +65,9 @@ func (c *call) redirect(l *leg, res *sipmsg.Response) bool {
 		}
 		next := c.newFar(l.dest, target{uri: u, transport: over, hostport: hostport})
 		next.target = u
+		next.unsearched = c.takes(next)
 		if _, err := c.place(next, r.carry); err != nil {
+			next.gone(503)
 			c.log.Error("a redirection cannot be followed", zap.Error(err))
 			return false
 		}

@@ -192,6 +192,7 @@ func (r *registrar) send(ctx context.Context, expires, within time.Duration) reg
 	if err != nil {
 		return registration.Result{Err: err}
 	}
+	at.Done()
 	req, contact := r.request(expires, at.Address.Transport, at.Address.AddrPort.String())
 	if r.auth != nil {
 		if err := r.auth.Sign(req); err != nil {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portero/portero/sip/sdp"
+	"github.com/portero/portero/sip/upstream"
 )
 
 // transfer is a REFER that the door carries out itself, as the other side cannot:
@@ -39,7 +40,8 @@ type referTarget struct {
 	target   target
 	uri      sipmsg.Uri
 	replaces *replaces
-	trunk    *Trunk // nil: the PBX, or the door itself
+	trunk    *Trunk            // nil: the PBX, or the door itself
+	at       *upstream.Attempt // the place taken there; nil: none yet
 }
 
 // transfer carries out a REFER from by.
@@ -102,7 +104,7 @@ func (c *call) referTarget(by *leg, to referTo) (referTarget, error) {
 			if err != nil {
 				return t, err
 			}
-			t.dest, t.trunk = w.trunk.Name, &w.trunk
+			t.dest, t.trunk, t.at = w.trunk.Name, &w.trunk, at
 			t.uri = *at.URI.Clone()
 			t.uri.User = to.uri.User
 			t.target = target{uri: t.uri, transport: at.Address.Transport, hostport: at.Address.AddrPort.String()}
@@ -120,10 +122,11 @@ func (c *call) referTarget(by *leg, to referTo) (referTarget, error) {
 		t.target = target{uri: t.uri, transport: transport, hostport: hostport}
 		return t, nil
 	case c.d.is(&to.uri) && to.uri.User != "":
-		home, err := c.d.proxied(c.agents(), c.rec.CallID, false)
+		home, err := c.d.pickFor(c.d.upstream, c.agents(), c.rec.CallID, false)
 		if err != nil {
 			return t, err
 		}
+		t.at = home
 		t.dest, t.uri = c.agents(), *home.URI.Clone()
 		t.uri.User = to.uri.User
 		t.target = target{uri: t.uri, transport: home.Address.Transport, hostport: home.Address.AddrPort.String()}
@@ -137,6 +140,9 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	l := &leg{c: c, role: x.by.role, dest: t.dest, transport: t.target.transport, peer: t.target.hostport,
 		callID: token(20) + "@portero", localTag: token(12), session: uint64(rand.Uint32()), version: 1, cseq: uint64to31(rand.Uint64())}
 	l.log = c.log.With(zap.String("transfer_call_id", l.callID))
+	if l.unsearched = t.at; t.at == nil && t.dest != "transfer" {
+		l.unsearched = c.takes(l)
+	}
 	l.hop = c.d.hopFor(l.transport, l.peer)
 	l.local, l.remote, l.target = x.stays.remote, partyOf("", t.uri, nil), t.uri
 	switch {
@@ -157,6 +163,7 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	if x.by.far != nil {
 		var err error
 		if l.far, err = c.session.PrepareFarToward(t.trunk != nil, isIPv6(l.peer)); err != nil {
+			l.gone(503)
 			return nil, fmt.Errorf("no media ports: %w", err)
 		}
 	}
@@ -179,11 +186,13 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	}
 	if x.stays.theirs == nil {
 		c.dropMedia(l)
+		l.gone(503)
 		return nil, errors.New("who is transferred has no session description")
 	}
 	offer := x.stays.theirs.Clone()
 	l.resume(offer) // who is transferred was put on hold before, as a rule
 	setBody(req, sdpType, l.rewrite(offer))
+	l.offerOwnReliable(req)
 	l.state = legCalling
 	c.d.addDialog(l)
 	if t.trunk == nil && l.dest == c.agents() && c.out == nil {
@@ -211,12 +220,11 @@ func (c *call) onTransferResponse(x *transfer, res *sipmsg.Response) {
 	case res.StatusCode == 100:
 		o.within(c.d.cfg.RingTimeout)
 	case res.IsProvisional():
-		if l.unwanted {
+		if l.unwanted || !l.prackForItself(o, res) {
 			return
 		}
 		o.within(c.d.cfg.RingTimeout)
 		l.state = legEarly
-		l.establish(res)
 		c.told(x, res.StatusCode, res.Reason)
 	case res.IsSuccess():
 		l.out = nil
@@ -225,7 +233,7 @@ func (c *call) onTransferResponse(x *transfer, res *sipmsg.Response) {
 		l.state, l.answered = legUp, time.Now()
 		l.grantedTimer(res)
 		l.acknowledge(o, "", "", nil)
-		answer, err := l.read(bodyOf(res))
+		answer, err := l.answerIn(res)
 		if l.unwanted || c.ending || c.xfer != x || err != nil || answer == nil {
 			l.sendBye()
 			if c.xfer == x {

@@ -245,6 +245,38 @@ func (p *Pool) Pick(dest string, o Options, now time.Time) (*Attempt, error) {
 	return a, nil
 }
 
+// Take takes a place at an address that somebody named, as a transfer or a
+// redirection does, also where there is none left; nil: no target of the
+// destination leads there, nor of any other.
+func (p *Pool) Take(dest string, transport string, at netip.AddrPort, now time.Time) *Attempt {
+	k := Address{Transport: transport, AddrPort: at}.key()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	take := func(d *destination) *Attempt {
+		for _, t := range d.targets {
+			for _, a := range t.addresses {
+				if a.key() == k {
+					t.calls++
+					p.servers[k].calls++
+					return &Attempt{Destination: d.name, Target: t.URI, URI: t.place.uri, Address: a, p: p, t: t, s: p.servers[k], began: now}
+				}
+			}
+		}
+		return nil
+	}
+	if d := p.destinations[dest]; d != nil {
+		if a := take(d); a != nil {
+			return a
+		}
+	}
+	for _, d := range p.destinations {
+		if a := take(d); a != nil {
+			return a
+		}
+	}
+	return nil
+}
+
 // options lists what a destination offers, apart what is full. insecure: there is
 // more, and not over TLS.
 func (p *Pool) options(d *destination, want Options, now time.Time) (open, full []option, insecure bool) {
