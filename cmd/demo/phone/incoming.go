@@ -62,6 +62,9 @@ func (in *Incoming) Answer(ctx context.Context) (*Call, error) {
 			respond(in.tx, r, 488, "Not Acceptable Here")
 			return nil, err
 		}
+		c.line.mu.Lock()
+		c.law = c.line.law // an answer has nothing that was not offered (RFC 3264 section 6.1)
+		c.line.mu.Unlock()
 	}
 	res := sip.NewResponseFromRequest(r, 200, "OK", nil)
 	c.local = res.To().Value()
