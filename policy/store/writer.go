@@ -157,8 +157,9 @@ func (w *writer) insert(rows []row) error {
 			return err
 		}
 		defer st.Close()
+		one := context.WithoutCancel(ctx) // the driver watches one that can end with a goroutine a row
 		for _, r := range rows {
-			if _, err := st.ExecContext(ctx, r.id, r.callID, r.at, r.from, r.class, r.outcome, string(r.text)); err != nil {
+			if _, err := st.ExecContext(one, r.id, r.callID, r.at, r.from, r.class, r.outcome, string(r.text)); err != nil {
 				return err
 			}
 		}
