@@ -34,6 +34,7 @@ type ports struct {
 	head    int
 	used    int
 	open    int // pairs, used or not
+	shedAt  time.Time
 	closed  bool
 }
 
@@ -82,7 +83,7 @@ func (p *ports) take(now time.Time) (pair, error) {
 	for p.head < len(p.resting) && !now.Before(p.resting[p.head].until) {
 		p.rested(now)
 	}
-	p.shed()
+	p.shed(now)
 	if len(p.ready) >= enough {
 		return p.lend(p.draw()), nil
 	}
@@ -137,17 +138,19 @@ func (p *ports) draw() *opened {
 	return o
 }
 
-// shed closes, a few at a time, what a burst of calls has left.
-func (p *ports) shed() {
-	for range 2 {
-		if len(p.ready) <= 2*enough {
-			return
-		}
-		o := p.draw()
-		p.shut(o)
-		p.free = append(p.free, o.port)
+// shed closes, one by one, what a burst of calls has left: the next one may be
+// near.
+func (p *ports) shed(now time.Time) {
+	if len(p.ready) <= 2*enough || now.Sub(p.shedAt) < shedEvery {
+		return
 	}
+	p.shedAt = now
+	o := p.draw()
+	p.shut(o)
+	p.free = append(p.free, o.port)
 }
+
+const shedEvery = time.Second / 20
 
 // rested ends the rest of the port that has rested longest. Somebody who still
 // sends to it does not get to another call: the pair is closed and the port rests
@@ -220,7 +223,7 @@ func (p *ports) release(got pair, now time.Time) {
 		r.pair = nil
 	}
 	p.resting = append(p.resting, r)
-	p.shed()
+	p.shed(now)
 }
 
 // close closes what is kept open; what calls hold is closed when they end.
