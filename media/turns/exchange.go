@@ -167,9 +167,9 @@ func (x *exchange) evidence(w *Weights) (e []policy.Evidence) {
 			fmt.Sprintf("began %d of %d turns in the middle of what the other said", x.barged, n))
 	}
 	if x.cut > 0 {
-		says := fmt.Sprintf("was interrupted %d times and never stopped", x.cut)
+		says := fmt.Sprintf("was interrupted %s and did not stop", times(x.cut))
 		if x.yielded > 0 {
-			says = fmt.Sprintf("was interrupted %d times and stopped %d times, after %s on average", x.cut, x.yielded, rough(x.reaction.mean))
+			says = fmt.Sprintf("was interrupted %s and stopped %s, after %s on average", times(x.cut), times(x.yielded), rough(x.reaction.mean))
 		}
 		add("turns.interrupted", w.Yields, x.yielded, x.cut, says)
 	}
@@ -180,6 +180,13 @@ func (x *exchange) evidence(w *Weights) (e []policy.Evidence) {
 			Says: fmt.Sprintf("spoke over the other for %.1f s of %.0f s", x.over, x.spoken)})
 	}
 	return e
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // rough is a time as people compare it, to 10 ms.

@@ -39,7 +39,7 @@ func TestExchange(t *testing.T) {
 			want: map[string]string{"turns.latency": "answered 4 times, 300ms after", "turns.spread": "deviate by 470ms", "turns.anticipates": "began 1 of 4"},
 			llr:  map[string]float64{"turns.spread": -0.3, "turns.anticipates": -0.6}},
 		{name: "talks whatever is said", far: prompts, caller: [][2]float64{{1.5, 4.2}, {4.5, 8}, {8.3, 14}, {14.2, 20.5}},
-			want: map[string]string{"turns.interrupted": "was interrupted 3 times and never stopped", "turns.overlap": "spoke over the other for"},
+			want: map[string]string{"turns.interrupted": "was interrupted 3 times and did not stop", "turns.overlap": "spoke over the other for"},
 			llr:  map[string]float64{"turns.interrupted": 0.5}, rec: map[string]float64{"turns.interrupted": 1.4, "turns.overlap": 0.7}},
 		{name: "stops when interrupted", far: [][2]float64{{3, 5}, {9, 11}}, caller: [][2]float64{{0.5, 3.4}, {6.5, 9.6}},
 			want: map[string]string{"turns.interrupted": "was interrupted 2 times and stopped 2 times, after 500ms on average"},
