@@ -50,27 +50,40 @@ func (f *fft) power(out *[size / 2]float32) {
 		re[0], im[0], re[2], im[2] = ar+cr, ai+ci, ar-cr, ai-ci
 		re[1], im[1], re[3], im[3] = br+di, bi-dr, br-di, bi+dr
 	}
-	for half := 4; half < n; half *= 2 {
+	// The others go two at a time, which reads and writes each number half as often.
+	for h := 4; h < n; h *= 4 {
 		// Slices of one length spare the bounds checks of the inner loop.
-		wr, wi := stageRe[half:2*half], stageIm[half:2*half]
-		for start := 0; start < n; start += 2 * half {
-			ar, ai := f.re[start:][:half:half], f.im[start:][:half:half]
-			br, bi := f.re[start+half:][:half:half], f.im[start+half:][:half:half]
+		vr, vi := stageRe[h:][:h:h], stageIm[h:][:h:h]
+		wr, wi := stageRe[2*h:][:h:h], stageIm[2*h:][:h:h]
+		for start := 0; start < n; start += 4 * h {
+			ar, ai := f.re[start:][:h:h], f.im[start:][:h:h]
+			br, bi := f.re[start+h:][:h:h], f.im[start+h:][:h:h]
+			cr, ci := f.re[start+2*h:][:h:h], f.im[start+2*h:][:h:h]
+			dr, di := f.re[start+3*h:][:h:h], f.im[start+3*h:][:h:h]
 			for j := range ar {
-				xr := br[j]*wr[j] - bi[j]*wi[j]
-				xi := br[j]*wi[j] + bi[j]*wr[j]
-				br[j], bi[j] = ar[j]-xr, ai[j]-xi
-				ar[j], ai[j] = ar[j]+xr, ai[j]+xi
+				xr, xi := br[j]*vr[j]-bi[j]*vi[j], br[j]*vi[j]+bi[j]*vr[j]
+				yr, yi := dr[j]*vr[j]-di[j]*vi[j], dr[j]*vi[j]+di[j]*vr[j]
+				pr, pi, qr, qi := ar[j]+xr, ai[j]+xi, ar[j]-xr, ai[j]-xi
+				sr, si, tr, ti := cr[j]+yr, ci[j]+yi, cr[j]-yr, ci[j]-yi
+				xr, xi = sr*wr[j]-si*wi[j], sr*wi[j]+si*wr[j]
+				yr, yi = tr*wi[j]+ti*wr[j], ti*wi[j]-tr*wr[j] // a quarter of a turn further
+				ar[j], ai[j], cr[j], ci[j] = pr+xr, pi+xi, pr-xr, pi-xi
+				br[j], bi[j], dr[j], di[j] = qr+yr, qi+yi, qr-yr, qi-yi
 			}
 		}
 	}
-	for k := range out {
-		m := (n - k) % n
+	// X(k) is even + w·odd, and X(n-k) the conjugate of even - w·odd.
+	sum, diff := f.re[0]+f.im[0], float32(0)
+	out[0] = sum * sum
+	for k := 1; k <= n/2; k++ {
+		m := n - k
 		er, ei := (f.re[k]+f.re[m])/2, (f.im[k]-f.im[m])/2
 		or, oi := (f.im[k]+f.im[m])/2, (f.re[m]-f.re[k])/2
-		xr := er + or*twiddleRe[k] - oi*twiddleIm[k]
-		xi := ei + or*twiddleIm[k] + oi*twiddleRe[k]
-		out[k] = xr*xr + xi*xi
+		xr, xi := or*twiddleRe[k]-oi*twiddleIm[k], or*twiddleIm[k]+oi*twiddleRe[k]
+		sum, diff = er+xr, ei+xi
+		out[k] = sum*sum + diff*diff
+		sum, diff = er-xr, ei-xi
+		out[m] = sum*sum + diff*diff
 	}
 }
 

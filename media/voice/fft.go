@@ -16,15 +16,17 @@ type fft struct {
 }
 
 var (
-	twiddleRe, twiddleIm [size / 4]float32 // of the complex transform
-	splitRe, splitIm     [bins]float32     // of the split
-	reversed             [size / 2]uint16
+	stageRe, stageIm [size / 2]float32 // of the stage that joins halves of h: h … 2h-1
+	splitRe, splitIm [bins]float32     // of the split
+	reversed         [size / 2]uint16
 )
 
 func init() {
-	for i := range twiddleRe {
-		s, c := math.Sincos(-2 * math.Pi * float64(i) / (size / 2))
-		twiddleRe[i], twiddleIm[i] = float32(c), float32(s)
+	for half := 1; half < size/2; half *= 2 {
+		for j := range half {
+			s, c := math.Sincos(-math.Pi * float64(j) / float64(half))
+			stageRe[half+j], stageIm[half+j] = float32(c), float32(s)
+		}
 	}
 	for i := range splitRe {
 		s, c := math.Sincos(-2 * math.Pi * float64(i) / size)
@@ -44,27 +46,32 @@ func init() {
 // power writes |X(k)|² of x for k = 0 … size/2.
 func (f *fft) power(x *[size]float32, out *[bins]float32) {
 	f.transform(x)
-	for k := range out {
-		re, im := f.bin(k)
-		out[k] = re*re + im*im
+	for k := 0; k <= size/4; k++ {
+		er, ei, xr, xi := f.halves(k)
+		a, b := er+xr, ei+xi
+		out[k] = a*a + b*b
+		a, b = er-xr, ei-xi
+		out[size/2-k] = a*a + b*b
 	}
 }
 
 // real writes the real part of X(k) of x for k = 0 … size/2.
 func (f *fft) real(x *[size]float32, out *[bins]float32) {
 	f.transform(x)
-	for k := range out {
-		out[k], _ = f.bin(k)
+	for k := 0; k <= size/4; k++ {
+		er, _, xr, _ := f.halves(k)
+		out[k], out[size/2-k] = er+xr, er-xr
 	}
 }
 
-// bin is X(k) of the real input, out of the transform of its even and odd halves.
-func (f *fft) bin(k int) (re, im float32) {
-	a, b := k%(size/2), (size/2-k)%(size/2)
-	er, ei := (f.re[a]+f.re[b])/2, (f.im[a]-f.im[b])/2
-	or, oi := (f.im[a]+f.im[b])/2, (f.re[b]-f.re[a])/2
+// halves are what the even and the odd samples add to X(k): their sum is X(k), and
+// their difference the conjugate of X(size/2-k).
+func (f *fft) halves(k int) (er, ei, xr, xi float32) {
+	m := (size/2 - k) & (size/2 - 1)
+	er, ei = (f.re[k]+f.re[m])/2, (f.im[k]-f.im[m])/2
+	or, oi := (f.im[k]+f.im[m])/2, (f.re[m]-f.re[k])/2
 	wr, wi := splitRe[k], splitIm[k]
-	return er + wr*or - wi*oi, ei + wr*oi + wi*or
+	return er, ei, wr*or - wi*oi, wr*oi + wi*or
 }
 
 func (f *fft) transform(x *[size]float32) {
@@ -72,17 +79,33 @@ func (f *fft) transform(x *[size]float32) {
 		f.re[i], f.im[i] = x[2*r], x[2*r+1]
 	}
 	const n = size / 2
-	for half := 1; half < n; half *= 2 {
-		step := n / 2 / half
-		for start := 0; start < n; start += 2 * half {
-			re, im := f.re[start:start+2*half], f.im[start:start+2*half]
-			for j, t := 0, 0; j < half; j, t = j+1, t+step {
-				wr, wi := twiddleRe[t], twiddleIm[t]
-				br, bi := re[j+half], im[j+half]
-				tr, ti := wr*br-wi*bi, wr*bi+wi*br
-				ar, ai := re[j], im[j]
-				re[j], im[j] = ar+tr, ai+ti
-				re[j+half], im[j+half] = ar-tr, ai-ti
+	// The first two stages need no multiplication: their factors are 1 and -i.
+	for k := 0; k < n; k += 4 {
+		re, im := (*[4]float32)(f.re[k:]), (*[4]float32)(f.im[k:])
+		ar, ai, br, bi := re[0]+re[1], im[0]+im[1], re[0]-re[1], im[0]-im[1]
+		cr, ci, dr, di := re[2]+re[3], im[2]+im[3], re[2]-re[3], im[2]-im[3]
+		re[0], im[0], re[2], im[2] = ar+cr, ai+ci, ar-cr, ai-ci
+		re[1], im[1], re[3], im[3] = br+di, bi-dr, br-di, bi+dr
+	}
+	// The others go two at a time, which reads and writes each number half as often.
+	for h := 4; h < n; h *= 4 {
+		// Slices of one length spare the bounds checks of the inner loop.
+		vr, vi := stageRe[h:][:h:h], stageIm[h:][:h:h]
+		wr, wi := stageRe[2*h:][:h:h], stageIm[2*h:][:h:h]
+		for start := 0; start < n; start += 4 * h {
+			ar, ai := f.re[start:][:h:h], f.im[start:][:h:h]
+			br, bi := f.re[start+h:][:h:h], f.im[start+h:][:h:h]
+			cr, ci := f.re[start+2*h:][:h:h], f.im[start+2*h:][:h:h]
+			dr, di := f.re[start+3*h:][:h:h], f.im[start+3*h:][:h:h]
+			for j := range ar {
+				xr, xi := br[j]*vr[j]-bi[j]*vi[j], br[j]*vi[j]+bi[j]*vr[j]
+				yr, yi := dr[j]*vr[j]-di[j]*vi[j], dr[j]*vi[j]+di[j]*vr[j]
+				pr, pi, qr, qi := ar[j]+xr, ai[j]+xi, ar[j]-xr, ai[j]-xi
+				sr, si, tr, ti := cr[j]+yr, ci[j]+yi, cr[j]-yr, ci[j]-yi
+				xr, xi = sr*wr[j]-si*wi[j], sr*wi[j]+si*wr[j]
+				yr, yi = tr*wi[j]+ti*wr[j], ti*wi[j]-tr*wr[j] // a quarter of a turn further
+				ar[j], ai[j], cr[j], ci[j] = pr+xr, pi+xi, pr-xr, pi-xi
+				br[j], bi[j], dr[j], di[j] = qr+yr, qi+yi, qr-yr, qi-yi
 			}
 		}
 	}
