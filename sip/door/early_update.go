@@ -34,8 +34,7 @@ func (l *leg) onEarlyUpdate(in *incoming, b *early) {
 	offer, err := l.read(content)
 	switch {
 	case err != nil:
-		code, reason := unreadable(err)
-		l.respondPlain(in, code, reason)
+		l.refuseUnreadable(in, err)
 		return
 	case b.updating[l].in != nil, offer != nil && *own == theirOffer:
 		l.respondPlain(in, 500, "Server Internal Error: an offer or UPDATE is open", retryAfter())

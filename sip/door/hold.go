@@ -24,8 +24,7 @@ func (c *call) leaving(far *leg) {
 		if offer, err := l.read(bodyOf(in.req)); err == nil {
 			l.answerReinvite(in, offer)
 		} else {
-			code, reason := unreadable(err)
-			l.respondPlain(in, code, reason)
+			l.refuseUnreadable(in, err)
 		}
 	}
 	if far.in != nil {

@@ -42,8 +42,7 @@ func (l *leg) onReinvite(in *incoming) {
 	}
 	offer, err := l.read(bodyOf(in.req))
 	if err != nil {
-		code, reason := unreadable(err)
-		l.respondPlain(in, code, reason)
+		l.refuseUnreadable(in, err)
 		return
 	}
 	other := c.other(l)

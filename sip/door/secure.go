@@ -77,12 +77,13 @@ func (c Config) Notes() []string {
 // errSRTP says that a description is read well and encrypted as it may not be.
 var errSRTP = errors.New("SRTP")
 
-// unreadable is what a request is answered whose description is not taken.
-func unreadable(err error) (int, string) {
+// refuseUnreadable answers a request whose description is not taken.
+func (l *leg) refuseUnreadable(in *incoming, err error) {
 	if errors.Is(err, errSRTP) {
-		return 488, "Not Acceptable Here: " + err.Error()
+		l.respondPlain(in, 488, "Not Acceptable Here: "+err.Error())
+		return
 	}
-	return 400, "Bad Request: " + err.Error()
+	l.respondPlain(in, 400, "Bad Request: "+err.Error())
 }
 
 // secures sets what a leg of the caller, or one of who takes over from the caller,

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"github.com/portero/portero/sip/syntax"
 )
 
 // asserted are the headers in which one network tells another who calls and who
@@ -71,29 +73,18 @@ func distrust(m changeable) {
 // it has verified what stands there (RFC 9796 section 6).
 func unverified(value string) string {
 	var out strings.Builder
-	quoted, angled, from := false, false, 0
-	flush := func(end int) {
-		one := value[from:end]
-		name, _, _ := strings.Cut(strings.TrimLeft(one, "; \t"), "=")
-		if !strings.HasPrefix(one, ";") || !strings.EqualFold(strings.TrimSpace(name), "verified") {
-			out.WriteString(one)
+	for value != "" {
+		begin := 0
+		if value[0] == ';' || value[0] == ',' {
+			begin = 1
 		}
-		from = end
-	}
-	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '<' || c == '>':
-			angled = c == '<'
-		case (c == ';' || c == ',') && !angled:
-			flush(i)
+		end := begin + syntax.Separator(value[begin:], ";,")
+		name, _, _ := strings.Cut(strings.TrimLeft(value[:end], "; \t"), "=")
+		if value[0] != ';' || !strings.EqualFold(strings.TrimSpace(name), "verified") {
+			out.WriteString(value[:end])
 		}
+		value = value[end:]
 	}
-	flush(len(value))
 	return out.String()
 }
 

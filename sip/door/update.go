@@ -24,8 +24,7 @@ func (l *leg) onUpdate(in *incoming) {
 	b := bodyOf(in.req)
 	offer, err := l.read(b)
 	if err != nil {
-		code, reason := unreadable(err)
-		l.respondPlain(in, code, reason)
+		l.refuseUnreadable(in, err)
 		return
 	}
 	other := c.other(l)

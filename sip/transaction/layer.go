@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,15 +49,16 @@ func New(n *transport.Layer, u User, t Timers) *Layer {
 // there. It is set before anything is received.
 func (l *Layer) Maddr(f func(netip.Addr) bool) { l.maddr = f }
 
+// asked are the client transactions of the moment.
+func (l *Layer) asked() []*Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.clients))
+}
+
 // gone tells the requests that wait for a response by a connection of its end.
 func (l *Layer) gone(f transport.Flow) {
-	l.mu.Lock()
-	clients := make([]*Client, 0, len(l.clients))
-	for _, t := range l.clients {
-		clients = append(clients, t)
-	}
-	l.mu.Unlock()
-	for _, t := range clients {
+	for _, t := range l.asked() {
 		t.lost(f, transport.ErrNoRoute)
 	}
 }
@@ -254,13 +257,7 @@ func (l *Layer) Settle(atMost time.Duration) {
 }
 
 func (l *Layer) waiting() bool {
-	l.mu.Lock()
-	clients := make([]*Client, 0, len(l.clients))
-	for _, t := range l.clients {
-		clients = append(clients, t)
-	}
-	l.mu.Unlock()
-	for _, t := range clients {
+	for _, t := range l.asked() {
 		t.mu.Lock()
 		state := t.state
 		t.mu.Unlock()

@@ -3,6 +3,8 @@ package stir
 import (
 	"fmt"
 	"strings"
+
+	"github.com/portero/portero/sip/syntax"
 )
 
 // header is one value of an Identity header field (RFC 8224 section 4).
@@ -19,28 +21,13 @@ func (h header) compact() bool { return strings.HasPrefix(h.digest, "..") }
 // values splits a header field at the commas between its values, which stand
 // neither in quotes nor in brackets.
 func values(field string) []string {
-	var out []string
-	quoted, angled, from := false, false, 0
-	for i := 0; i < len(field); i++ {
-		switch c := field[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '<' || c == '>':
-			angled = c == '<'
-		case c == ',' && !angled:
-			out = append(out, field[from:i])
-			from = i + 1
-		}
-	}
-	out = append(out, field[from:])
-	kept := out[:0]
-	for _, v := range out {
-		if v = strings.TrimSpace(v); v != "" {
+	var kept []string
+	for field != "" {
+		end := syntax.Separator(field, ",")
+		if v := strings.TrimSpace(field[:end]); v != "" {
 			kept = append(kept, v)
 		}
+		field = field[min(end+1, len(field)):]
 	}
 	return kept
 }
@@ -81,27 +68,8 @@ func parseHeader(value string) (header, error) {
 // param takes the first of ";name=value" parameters off; the value loses its
 // quotes. A URI in brackets may hold semicolons.
 func param(s string) (name, value, rest string) {
-	quoted, angled := false, false
-	end := len(s)
-scan:
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '<' || c == '>':
-			angled = c == '<'
-		case c == ';' && !angled:
-			end = i
-			break scan
-		}
-	}
-	one := s[:end]
-	if end < len(s) {
-		rest = s[end+1:]
-	}
+	end := syntax.Separator(s, ";")
+	one, rest := s[:end], s[min(end+1, len(s)):]
 	name, value, _ = strings.Cut(one, "=")
 	value = strings.TrimSpace(value)
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
