@@ -92,6 +92,10 @@ func (c inspectCmd) capture(p printer, cfg *config.Config, bench *judge.Bench, n
 			t, _ := cfg.Door.TrunkOf(a)
 			return t.Name, t.TrustIdentity
 		}
+		o.CallerLabel = func(a netip.Addr) string {
+			t, _ := cfg.Door.TrunkOf(a)
+			return t.CallerLabel()
+		}
 	}
 	identities, err := c.identities(cfg)
 	if err != nil {

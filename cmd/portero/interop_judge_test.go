@@ -75,7 +75,7 @@ func testSameJudge(t *testing.T, b *bed) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "call.pcap")
-			stop := capture(t, file)
+			stop := capture(t, file, "127.0.60.22")
 			var id string
 			if call.talk == nil {
 				if _, err := p.Dial(t.Context(), call.invite); err == nil {
@@ -173,14 +173,14 @@ func byName(list []policy.Evidence) map[string]policy.Evidence {
 	return m
 }
 
-// capture writes what the carrier's side of the door sends and gets, until the
+// capture writes what the door and a caller at an address send each other, until the
 // function it returns is called.
-func capture(t *testing.T, file string) (stop func()) {
+func capture(t *testing.T, file, caller string) (stop func()) {
 	t.Helper()
 	said := &strings.Builder{}
 	// -U and --immediate-mode: each packet is written as it comes; -Z root: into a
 	// folder of ours.
-	dump := exec.Command("tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file, "host 127.0.60.22 and host "+doorHost)
+	dump := exec.Command("tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file, "host "+caller+" and host "+doorHost)
 	dump.Stderr = said
 	if err := dump.Start(); err != nil {
 		t.Fatalf("tcpdump: %v", err)

@@ -51,8 +51,12 @@ func testSIPREC(t *testing.T, b *bed) {
 	d := b.openWith(t, config)
 	dir := t.TempDir()
 	seconds := speechPCAP(t, dir)
+	file := filepath.Join(dir, "copies.pcap")
+	stop := capture(t, file, callerHost)
 	startSIPp(t, dir, "uac-siprec", callerHost+":5060", doorAddr, "-m", "1", "-key", "caller", "+34600000001", "-d", "7000").wait(t)
 
+	time.Sleep(300 * time.Millisecond)
+	stop()
 	ended := func() (e webhook.Event, ok bool) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -96,6 +100,7 @@ func testSIPREC(t *testing.T, b *bed) {
 	if a, err := codec.Read(f); err != nil || len(a.Samples) != 2 || float64(len(a.Samples[0]))/float64(a.Rate) < seconds {
 		t.Errorf("the recording: %v", err)
 	}
+	compare(t, *r, inspectOne(t, d, file))
 	if stored := d.record(t, r.CallID); stored.Copy == nil || stored.Direction != "copied" {
 		t.Errorf("the stored record: %+v", stored)
 	}

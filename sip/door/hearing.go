@@ -468,9 +468,10 @@ func (h *hearing) agreed(codecs map[uint8]sdp.Codec, secure bool) {
 	}
 }
 
-// listenFrom tells the judge that the caller's leg is answered.
+// listenFrom tells the judge that the caller's leg is answered. Of a copy that would
+// be when the client got its answer, which says nothing of the call.
 func (c *call) listenFrom(at time.Time) {
-	if c.hearing != nil {
+	if c.hearing != nil && c.srs == nil {
 		c.hearing.with(func(j *judge.Call) { j.Answered(at) })
 	}
 }

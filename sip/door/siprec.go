@@ -42,7 +42,8 @@ type srs struct {
 	streams []*copied // by media section of the description; nil: declined
 	meta    siprec.Metadata
 	judged  *copied // whose speaker is the caller
-	several bool    // it was said that there are several communication sessions
+	who     siprec.Participant
+	several bool // it was said that there are several communication sessions
 }
 
 // copied is one stream.
@@ -401,41 +402,37 @@ func (c *call) copyAnswer(offer *sdp.Description) []byte {
 	return c.caller.described(d, at, nil)
 }
 
-// chooseCaller finds the stream that the caller speaks in, and who he is: the label
-// that is configured, else whom the metadata shows to be the caller, else the first
-// stream.
+// chooseCaller finds the stream that the caller speaks in, and who he is.
 func (c *call) chooseCaller() {
 	s := c.srs
-	label, fixed := strings.CutPrefix(c.trunk.SIPRECCaller, callerLabel)
-	who, known := siprec.Participant{}, false
-	if fixed {
-		who, known = s.meta.Sender(label)
-	} else {
-		who, label, known = s.meta.Caller()
+	live := s.live()
+	labels := make([]string, len(live))
+	for i, k := range live {
+		labels[i] = k.label
 	}
-	var to *copied
-	for _, k := range s.live() {
-		if to == nil || k.label == label && label != "" && to.label != label {
-			to = k
-		}
-	}
-	if to.label != label { // of a stream that is not there
-		who, known = s.meta.Sender(to.label)
-	}
+	at, who, called := s.meta.Choose(c.trunk.CallerLabel(), labels)
+	to := live[at]
 	if s.judged != nil && s.judged != to {
 		c.log.Warn("the caller of a recording session is in another stream now", zap.String("label", to.label))
 		c.rec.Errors = append(c.rec.Errors, "siprec: the caller was taken for the stream "+s.judged.label+", then for "+to.label)
 	}
-	s.judged = to
+	s.judged, s.who = to, who
 	c.session = to.session
-	if !known {
+	if who.ID == "" && who.AoR == "" {
 		c.rec.To = first(c.rec.To, dialled(c.caller.invite))
 		return
 	}
 	c.rec.From = who.User()
-	if other, ok := s.meta.Other(who); ok {
-		c.rec.To = other.User()
+	c.rec.To = first(called.User(), c.rec.To)
+}
+
+// CallerLabel is the label of the caller's stream, if it is configured.
+func (t Trunk) CallerLabel() string {
+	label, fixed := strings.CutPrefix(t.SIPRECCaller, callerLabel)
+	if !fixed {
+		return ""
 	}
+	return label
 }
 
 func first(a, b string) string {
@@ -457,12 +454,10 @@ func (c *call) judgeCopy() (d policy.Decision) {
 			d = c.toAgents(policy.Arrival, "fail-open", policy.ReasonAnalysisFailed)
 		}
 	}()
-	who, _ := c.srs.meta.Sender(c.srs.judged.label)
-	_, host, _ := strings.Cut(who.AoR, "@")
-	host, _, _ = strings.Cut(host, ";")
+	who := c.srs.who
 	j, d, err := c.bench.Open(judge.Arrival{
 		Raw: c.in.raw, At: c.in.at, Transport: c.rec.Transport, Source: c.source, Trunk: c.trunk.Name,
-		Copy: &judge.Copy{From: c.rec.From, FromHost: host, DisplayName: who.Name, To: c.rec.To},
+		Copy: &judge.Copy{From: c.rec.From, FromHost: who.Host(), DisplayName: who.Name, To: c.rec.To},
 	})
 	if err != nil {
 		c.log.Error("a recording session cannot be judged", zap.Error(err))

@@ -74,6 +74,27 @@ func (m *Metadata) Caller() (who Participant, label string, ok bool) {
 	return who, label, ok
 }
 
+// Choose finds the stream that the caller speaks in, among streams with these
+// labels: the one that is wanted, else whom the metadata shows to be the caller,
+// else the first. who speaks in it, and whom he called, are zero where the metadata
+// does not say so.
+func (m *Metadata) Choose(wanted string, labels []string) (at int, who, called Participant) {
+	if wanted == "" {
+		_, wanted, _ = m.Caller()
+	}
+	if wanted != "" {
+		at = max(0, slices.Index(labels, wanted))
+	}
+	if at >= len(labels) || labels[at] == "" {
+		return at, who, called
+	}
+	who, known := m.Sender(labels[at])
+	if known {
+		called, _ = m.Other(who)
+	}
+	return at, who, called
+}
+
 // label is that of the first stream that a participant alone sends: a stream of
 // several is a mix.
 func (m *Metadata) label(p Participant) string {
@@ -91,6 +112,13 @@ func (m *Metadata) label(p Participant) string {
 		}
 	}
 	return ""
+}
+
+// Host is the host of the participant's address of record; of tel: there is none.
+func (p Participant) Host() string {
+	_, host, _ := strings.Cut(p.AoR, "@")
+	host, _, _ = strings.Cut(host, ";")
+	return host
 }
 
 // Sender is who alone sends the stream of a label.

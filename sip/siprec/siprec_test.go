@@ -82,6 +82,31 @@ func TestDrafts(t *testing.T) {
 	}
 }
 
+// The stream that is wanted, or the caller's, or the first; and who speaks in it.
+func TestChoose(t *testing.T) {
+	for _, tc := range []struct {
+		wanted      string
+		labels      []string
+		at          int
+		who, called string
+	}{
+		{"", []string{"97", "96"}, 1, "ann", "bob"},
+		{"97", []string{"96", "97"}, 1, "bob", "ann"},
+		{"5", []string{"96", "97"}, 0, "ann", "bob"},
+		{"", []string{"97"}, 0, "bob", "ann"},
+		{"", []string{"", "x"}, 0, "", ""},
+		{"", nil, 0, "", ""},
+	} {
+		at, who, called := call().Choose(tc.wanted, tc.labels)
+		if at != tc.at || who.ID != tc.who || called.ID != tc.called {
+			t.Errorf("%q of %q: %d, %s called %s", tc.wanted, tc.labels, at, who.ID, called.ID)
+		}
+	}
+	if at, who, _ := (&Metadata{}).Choose("", []string{"1", "2"}); at != 0 || who.ID != "" {
+		t.Errorf("without metadata: %d, %+v", at, who)
+	}
+}
+
 func TestUpdate(t *testing.T) {
 	m := call()
 	partial, err := Parse([]byte(`<recording xmlns="` + Namespace + `"><datamode>partial</datamode>

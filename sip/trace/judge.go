@@ -19,6 +19,9 @@ type Options struct {
 	// Trunk names the trunk that an INVITE's source belongs to, and says
 	// whether it may assert identities; "" when it is none. nil: no trunks.
 	Trunk func(source netip.Addr) (name string, trustIdentity bool)
+	// CallerLabel is the label of the stream that callers speak in, in recording
+	// sessions (RFC 7866) of a source; "" or nil: their metadata says it.
+	CallerLabel func(source netip.Addr) string
 	// Identity says what an INVITE's Identity headers are worth; nil, or a result
 	// of nil: they are not verified.
 	Identity func(raw []byte, at time.Time, trusted bool) *stir.Result
@@ -41,6 +44,8 @@ type witness struct {
 	judged  *judge.Call // nil once the call has ended or the judge has failed
 	cseq    string      // of the INVITE that was judged
 	counted bool        // in the meter
+	copied  bool        // it is a recording session
+	section int         // of the descriptions, that its caller is in
 	refused bool        // it got a final response that was no 2xx
 
 	offered  netip.AddrPort // where the caller's description wants media: where it should come from
@@ -90,13 +95,22 @@ func (t *reader) summon(c *call, m *message, src netip.AddrPort, at time.Time, t
 		a.Trunk, a.TrustIdentity = t.options.Trunk(src.Addr().Unmap())
 		w.counted = a.Trunk != ""
 	}
-	if w.counted {
+	label := ""
+	if t.options.CallerLabel != nil {
+		label = t.options.CallerLabel(src.Addr().Unmap())
+	}
+	if a.Copy, w.section = copied(m, label); a.Copy != nil {
+		w.copied, w.counted = true, false
+	}
+	if w.copied {
+		// Copies are no load.
+	} else if w.counted {
 		a.Load = t.options.Meter.Arrived(at)
 	} else {
 		a.Load = t.options.Meter.Load(at)
 	}
 	t.guard(c, func() {
-		if t.options.Identity != nil {
+		if t.options.Identity != nil && !w.copied {
 			a.Identity = t.options.Identity(a.Raw, at, a.TrustIdentity)
 		}
 		j, _, err := t.options.Bench.Open(a)
@@ -145,6 +159,7 @@ func (t *reader) testify(c *call, m *message, src, dst netip.AddrPort, at time.T
 			}
 		})
 	case m.code < 200 || m.cseqMethod != "INVITE" || m.cseq != w.cseq || !c.hop.toCaller(src, dst):
+	case m.code < 300 && w.copied: // when the call itself was answered, a copy does not show
 	case m.code < 300:
 		t.guard(c, func() {
 			w.judged.Answered(at)
@@ -159,7 +174,7 @@ func (t *reader) testify(c *call, m *message, src, dst netip.AddrPort, at time.T
 // agree tells the judge the payload types after a description on the first hop.
 func (t *reader) agree(c *call, d *sdp.Description, fromCaller bool) {
 	w := c.witness
-	m := d.Audio()
+	m := c.voice(d)
 	if w == nil || w.judged == nil || m == nil {
 		return
 	}
@@ -210,6 +225,12 @@ func (t *reader) overhear(c *call, src netip.AddrPort, b []byte, at time.Time) {
 // caller anything, whatever goes there is early media.
 func (t *reader) overhearOther(c *call, st *stream, b []byte, at time.Time) {
 	w := c.witness
+	if w != nil && w.judged != nil && w.copied {
+		if e := t.endpoints[st.key.dst]; e != nil && e.call == c && e.other {
+			t.guard(c, func() { w.judged.Heard(b, at) })
+		}
+		return
+	}
 	if w == nil || w.judged == nil || st.key.dst != w.offered && st.key.dst != w.source || w.told && !st.spoken {
 		return
 	}

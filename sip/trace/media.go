@@ -18,6 +18,7 @@ type endpoint struct {
 	codecs map[uint8]sdp.Codec
 	callee bool // the audio of the side that was called, as told to the caller
 	secure bool // SRTP: what comes here cannot be heard
+	other  bool // of a recording session: whom its caller talks to
 }
 
 // describe notes where a description says media is to go, and returns the
@@ -26,7 +27,7 @@ type endpoint struct {
 // message told the caller where to send.
 func (c *call) describe(d *sdp.Description, sender netip.Addr, callee bool) []*endpoint {
 	var out []*endpoint
-	audio := d.Audio()
+	audio, other := c.voice(d), c.otherVoice(d)
 	for _, m := range d.Media {
 		if m.Port == 0 || !strings.Contains(strings.ToUpper(m.Proto), "RTP") {
 			continue
@@ -41,6 +42,7 @@ func (c *call) describe(d *sdp.Description, sender netip.Addr, callee bool) []*e
 					e.codecs[pt] = k
 				}
 				e.callee = e.callee || callee && m == audio
+				e.other = callee && m == other
 				_, keyed := m.Attribute("crypto") // at best effort (RFC 8643): who answers with a key has agreed
 				e.secure = keyed || strings.Contains(strings.ToUpper(m.Proto), "SAVP")
 				out = append(out, e)

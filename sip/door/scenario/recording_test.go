@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/portero/portero/media/codec"
+	"github.com/portero/portero/policy/rules"
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/door/scenario"
+	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/trace"
 )
 
@@ -78,7 +80,7 @@ func TestRecordedWAV(t *testing.T) {
 	}
 }
 
-// A capture of a call is read as the call that it was.
+// A capture of a call is read as the call that it was, and judged as it was.
 func TestRecordedPCAPNG(t *testing.T) {
 	t.Parallel()
 	r := recordedAs(t, "pcapng")
@@ -87,8 +89,12 @@ func TestRecordedPCAPNG(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	set, err := rules.Compile(rules.Defaults(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var calls []*trace.Call
-	if _, err := trace.Read(f, trace.Options{}, func(c *trace.Call) { calls = append(calls, c) }); err != nil {
+	if _, err := trace.Read(f, trace.Options{Bench: &judge.Bench{Rules: set, Config: judge.Defaults()}}, func(c *trace.Call) { calls = append(calls, c) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(calls) != 1 {
@@ -98,5 +104,9 @@ func TestRecordedPCAPNG(t *testing.T) {
 	if c.CallID != r.CallID || c.Outcome != trace.Answered || c.EndedAt == nil || c.Methods["BYE"] != 1 || len(c.Streams) < 2 ||
 		c.CallerStream() == nil || c.CallerStream().Packets < 50 {
 		t.Errorf("%+v", c)
+	}
+	live := r.Verdicts[len(r.Verdicts)-1]
+	if c.Verdict.Class != live.Class || math.Abs(c.Verdict.PMachine-live.PMachine) > 0.01 || c.Fingerprint.ID != r.Fingerprint.ID || len(c.Verdict.Evidence) != len(live.Evidence) {
+		t.Errorf("judged %+v from the capture, live %+v", c.Verdict, live)
 	}
 }
