@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/portero/portero/cmd/portero/config"
+	"github.com/portero/portero/media/prompt"
 	"github.com/portero/portero/media/turns"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/policy/campaign"
@@ -42,6 +44,7 @@ func newBench(c *config.Config) (*judge.Bench, error) {
 	}
 	return &judge.Bench{
 		Rules: set, Fusion: fusion, Turns: weights, Voice: model, Campaigns: campaign.New(c.Campaign), Config: c.Judge, Mode: c.Mode,
+		Early: slices.Contains(c.Prompts.Early, prompt.EarlyScreen),
 	}, nil
 }
 

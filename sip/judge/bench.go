@@ -29,6 +29,7 @@ type Bench struct {
 	Campaigns *campaign.Index // nil: campaigns are not looked for
 	Config    Config
 	Mode      policy.Mode // recorded with the calls; judgement is the same in both
+	Early     bool        // callers are screened in early media
 
 	once sync.Once
 	zone *time.Location

@@ -102,7 +102,7 @@ func (c *Call) FarAnswered(at time.Time) { c.far.tell(at) }
 // TalksEarly says whether early media that the caller gets now is Portero's own: the
 // caller is screened, and the PBX does not know of the call.
 func (c *Call) TalksEarly() bool {
-	return c.bench.Mode == policy.Enforce && c.decision.Action == policy.ToScreen && !c.answered.told
+	return c.bench.Early && c.bench.Mode == policy.Enforce && c.decision.Action == policy.ToScreen && !c.answered.told
 }
 
 // Codecs tells the payload types of the caller's stream, from the exchange of

@@ -147,13 +147,15 @@ func TestSameJudge(t *testing.T) {
 // 183 had been an answer; a 183 of a call that went to the PBX is none.
 func TestEarlyScreen(t *testing.T) {
 	for name, c := range map[string]struct {
-		mode policy.Mode
-		rule string
-		want string
+		mode  policy.Mode
+		early bool
+		rule  string
+		want  string
 	}{
-		"screened":      {policy.Enforce, "true", "dialogue"},
-		"only observed": {policy.Observe, "true", "arrival"},
-		"sent on":       {policy.Enforce, "false", "arrival"},
+		"screened":              {policy.Enforce, true, "true", "dialogue"},
+		"only observed":         {policy.Observe, true, "true", "arrival"},
+		"screened after answer": {policy.Enforce, false, "true", "arrival"},
+		"sent on":               {policy.Enforce, true, "false", "arrival"},
 	} {
 		cfg := rules.Defaults()
 		cfg.Rules = []rules.Rule{{Name: "ask", When: c.rule, Action: policy.ToScreen, Stages: []policy.Stage{policy.Arrival}}}
@@ -169,7 +171,7 @@ func TestEarlyScreen(t *testing.T) {
 			f.wait(20 * time.Millisecond)
 		}
 		s.say("480", "ACK")
-		got := f.judged(Options{Bench: &judge.Bench{Rules: set, Config: judge.Defaults(), Mode: c.mode}})[0]
+		got := f.judged(Options{Bench: &judge.Bench{Rules: set, Config: judge.Defaults(), Mode: c.mode, Early: c.early}})[0]
 		if got.Decision == nil || string(got.Decision.Stage) != c.want {
 			t.Errorf("%s: %s", name, text(got.Decision))
 		}
