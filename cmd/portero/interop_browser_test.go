@@ -120,7 +120,7 @@ func withBrowsers(site string) string {
 	config = strings.Replace(config, "  trunks:\n", "  trunks:\n    - {name: web}\n", 1)
 	config = strings.Replace(config, "media:\n", "media:\n  webrtc: {listen: [\""+doorWebRTCAddr+"\"]}\n", 1)
 	return strings.Replace(config, "rules:\n", `rules:
-  - name: screened
+  - name: asked
     when: to == "750" and class == "unknown"
     stages: [arrival]
     action: screen
