@@ -102,7 +102,7 @@ func TestRecordedPCAPNG(t *testing.T) {
 	}
 	c := calls[0]
 	if c.CallID != r.CallID || c.Outcome != trace.Answered || c.EndedAt == nil || c.Methods["BYE"] != 1 || len(c.Streams) < 2 ||
-		c.CallerStream() == nil || c.CallerStream().Packets < 50 {
+		c.CallerStream() == nil || c.CallerStream().Packets < 20 {
 		t.Errorf("%+v", c)
 	}
 	live := r.Verdicts[len(r.Verdicts)-1]
