@@ -100,7 +100,7 @@ func (c *call) refusal(d policy.Decision) refusal.Answer {
 		return c.d.refuser.Status(d.Status, d.Reason)
 	}
 	caller := refusal.Caller{Verified: c.identity != nil && c.identity.Verstat == stir.Passed}
-	for _, h := range c.caller.invite.GetHeaders("Feature-Caps") { // RFC 8688 section 3.3
+	for _, h := range headersOf(c.caller.invite, "Feature-Caps") { // RFC 8688 section 3.3
 		caller.Understands608 = caller.Understands608 || strings.Contains(strings.ToLower(h.Value()), "+sip.608")
 	}
 	return c.d.refuser.Profile(d.Refusal, d.Reason, caller, time.Now())

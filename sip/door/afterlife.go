@@ -114,7 +114,7 @@ func (a *afterlife) acknowledge(res *sipmsg.Response) *leg {
 func credentialsOf(req *sipmsg.Request) []sipmsg.Header {
 	var out []sipmsg.Header
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
-		for _, h := range req.GetHeaders(name) {
+		for _, h := range headersOf(req, name) {
 			out = append(out, sipmsg.HeaderClone(h))
 		}
 	}

@@ -331,7 +331,7 @@ func (c *call) callerLeg(req *sipmsg.Request) *leg {
 	l.target = *from.Address.Clone() // of a caller of RFC 2543, who is then reached where it came from
 	l.retarget(req.Contact())
 	l.allows = allowed(req)
-	for _, h := range req.GetHeaders("Record-Route") {
+	for _, h := range headersOf(req, "Record-Route") {
 		if rr, ok := h.(*sipmsg.RecordRouteHeader); ok {
 			l.routes = append(l.routes, *rr.Address.Clone())
 		}
@@ -466,6 +466,14 @@ func (c *call) end(by, why string) {
 	c.log.Info("call ended", zap.String("by", by), zap.String("why", why))
 	// The last responses belong into the record, but nobody waits long for them.
 	c.recordDue = c.after(recordWait, c.writeRecord)
+	c.settle()
+}
+
+// abandon lets a call go that has been ended, whatever it still waits for.
+func (c *call) abandon() {
+	for _, l := range c.legs() {
+		l.gone(0)
+	}
 	c.settle()
 }
 

@@ -114,7 +114,7 @@ func (d *Door) fromItself(in transaction.Incoming, tx *transaction.Server) {
 		}
 		return
 	}
-	if req.Method == sipmsg.INVITE && req.GetHeader("Replaces") != nil {
+	if req.Method == sipmsg.INVITE && headerOf(req, "Replaces") != nil {
 		d.inviteReplacing(in, tx, d.log.With(zap.String("call_id", req.CallID().Value())))
 		return
 	}
@@ -262,7 +262,7 @@ func (d *Door) invite(in transaction.Incoming, tx *transaction.Server) {
 	if d.inviteCopy(trunk, in, tx, log) {
 		return
 	}
-	switch replacing := in.Req.GetHeader("Replaces") != nil; {
+	switch replacing := headerOf(in.Req, "Replaces") != nil; {
 	case !ok && replacing:
 		d.inviteReplacing(in, tx, log)
 	case !ok:
@@ -341,10 +341,10 @@ func (d *Door) admissible(req *sipmsg.Request) (code int, reason string, headers
 	if bad, least := d.cfg.SessionTimers.tooShort(req); bad {
 		return 422, "Session Interval Too Small", []sipmsg.Header{least}
 	}
-	if req.Contact() == nil && (req.GetHeader("Contact") != nil || !isRFC2543(req)) {
+	if req.Contact() == nil && (headerOf(req, "Contact") != nil || !isRFC2543(req)) {
 		return 400, "Bad Request: an INVITE needs a readable Contact", nil
 	}
-	if h := req.GetHeader("Content-Encoding"); h != nil && !strings.EqualFold(h.Value(), "identity") {
+	if h := headerOf(req, "Content-Encoding"); h != nil && !strings.EqualFold(h.Value(), "identity") {
 		return 415, "Unsupported Media Type", []sipmsg.Header{sipmsg.NewHeader("Accept-Encoding", "identity")}
 	}
 	return 0, "", nil

@@ -378,8 +378,21 @@ func (d *Door) endAll(why string) {
 	go func() { d.wg.Wait(); close(done) }()
 	select {
 	case <-done:
+		return
 	case <-time.After(3 * time.Second):
-		d.log.Warn("calls did not end in time", zap.Int("calls", d.CallsNow()))
+	}
+	// Such as an INVITE that nobody has answered anything to, and that so cannot be
+	// cancelled (RFC 3261 section 9.1).
+	d.log.Warn("calls did not end in time and are let go", zap.Int("calls", d.CallsNow()))
+	d.mu.Lock()
+	for _, c := range d.calls {
+		c.post(c.abandon)
+	}
+	d.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(3 * time.Second):
+		d.log.Error("calls are left", zap.Int("calls", d.CallsNow()))
 	}
 }
 

@@ -450,12 +450,12 @@ func (c *call) onRefused(l *leg, res *sipmsg.Response, err error) {
 	code, reason := theirs(res)
 	out := c.caller.reply(c.caller.in, code, reason)
 	passHeaders(res, out)
-	for _, h := range res.GetHeaders("Unsupported") { // of what the door passed on, such as preconditions
+	for _, h := range headersOf(res, "Unsupported") { // of what the door passed on, such as preconditions
 		if res.StatusCode == 420 {
 			out.AppendHeader(sipmsg.HeaderClone(h))
 		}
 	}
-	for _, h := range res.GetHeaders("Contact") { // 3xx: where else to try is the caller's business
+	for _, h := range headersOf(res, "Contact") { // 3xx: where else to try is the caller's business
 		out.AppendHeader(sipmsg.HeaderClone(h))
 	}
 	b := bodyOf(res)

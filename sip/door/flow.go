@@ -209,7 +209,7 @@ func (d *Door) recordRoute(out *sipmsg.Request, near, far *hop, from, to flow) {
 // section 5.2). A registrar takes a Path only of who says that it knows what
 // that is; the door does, and the phone need not.
 func addPath(out *sipmsg.Request, route sipmsg.Uri) {
-	before := out.GetHeaders("Path")
+	before := headersOf(out, "Path")
 	for out.RemoveHeader("Path") {
 	}
 	out.AppendHeader(sipmsg.NewHeader("Path", "<"+route.String()+">"))

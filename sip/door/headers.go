@@ -10,8 +10,7 @@ import (
 // message is a request or a response.
 type message interface {
 	sipmsg.Message
-	Headers() []sipmsg.Header
-	GetHeader(name string) sipmsg.Header
+	headed
 	RemoveHeader(name string) bool
 	ContentType() *sipmsg.ContentTypeHeader
 }
@@ -76,10 +75,10 @@ func (d *Door) takesPart(option string) bool {
 
 // header is the first header of a name, or of its compact form.
 func header(m message, name, compact string) sipmsg.Header {
-	if h := m.GetHeader(name); h != nil {
+	if h := headerOf(m, name); h != nil {
 		return h
 	}
-	return m.GetHeader(compact)
+	return headerOf(m, compact)
 }
 
 // supports says whether a message's sender knows an extension.
@@ -89,7 +88,7 @@ func supports(m message, option string) bool {
 
 // addSupported names an extension of the door's own among the supported.
 func addSupported(m message, option string) {
-	h := m.GetHeader("Supported")
+	h := headerOf(m, "Supported")
 	switch {
 	case h == nil:
 		m.AppendHeader(sipmsg.NewHeader("Supported", option))
@@ -99,11 +98,43 @@ func addSupported(m message, option string) {
 	}
 }
 
+// headed is what has headers.
+type headed interface{ Headers() []sipmsg.Header }
+
+// headerOf is the first header of a name, nil if there is none. sipgo's own search
+// makes a lower-case copy of every name it passes.
+func headerOf(m headed, name string) sipmsg.Header {
+	for _, h := range m.Headers() {
+		if isNamed(h, name) {
+			return h
+		}
+	}
+	return nil
+}
+
+// headersOf are all headers of a name, in order.
+func headersOf(m headed, name string) (all []sipmsg.Header) {
+	for _, h := range m.Headers() {
+		if isNamed(h, name) {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+func isNamed(h sipmsg.Header, name string) bool {
+	n := h.Name()
+	return len(n) == len(name) && strings.EqualFold(n, name)
+}
+
 // options returns the lower-case option tags of all headers of a name.
-func options(m sipmsg.Message, name string) []string {
+func options(m headed, name string) []string {
 	var out []string
-	for _, h := range m.GetHeaders(name) {
-		for _, o := range strings.Split(h.Value(), ",") {
+	for _, h := range m.Headers() {
+		if !isNamed(h, name) {
+			continue
+		}
+		for o := range strings.SplitSeq(h.Value(), ",") {
 			if o = strings.ToLower(strings.TrimSpace(o)); o != "" {
 				out = append(out, o)
 			}

@@ -283,7 +283,7 @@ func (l *leg) establish(res *sipmsg.Response) {
 		l.allows = a
 	}
 	l.routes = nil
-	rr := res.GetHeaders("Record-Route")
+	rr := headersOf(res, "Record-Route")
 	for i := len(rr) - 1; i >= 0; i-- {
 		if h, ok := rr[i].(*sipmsg.RecordRouteHeader); ok {
 			l.routes = append(l.routes, *h.Address.Clone())

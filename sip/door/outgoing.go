@@ -198,7 +198,7 @@ func (o *outgoing) cancel() {
 	o.cancelOut = true
 	req := sipmsg.NewRequest(sipmsg.CANCEL, *o.req.Recipient.Clone())
 	req.AppendHeader(o.req.Via().Clone())
-	for _, h := range o.req.GetHeaders("Route") {
+	for _, h := range headersOf(o.req, "Route") {
 		req.AppendHeader(sipmsg.HeaderClone(h))
 	}
 	mf := sipmsg.MaxForwardsHeader(70)
@@ -208,7 +208,7 @@ func (o *outgoing) cancel() {
 	req.AppendHeader(sipmsg.HeaderClone(o.req.CallID()))
 	req.AppendHeader(&sipmsg.CSeqHeader{SeqNo: o.req.CSeq().SeqNo, MethodName: sipmsg.CANCEL})
 	if why := o.leg.c.farewell; why != nil {
-		for _, h := range why.GetHeaders("Reason") { // RFC 3326
+		for _, h := range headersOf(why, "Reason") { // RFC 3326
 			req.AppendHeader(sipmsg.HeaderClone(h))
 		}
 	}

@@ -22,7 +22,7 @@ func (l *leg) inOrder(b *early, res *sipmsg.Response) (rseq uint32, ok bool) {
 	if !l.c.d.reliable() || !slices.Contains(options(res, "Require"), "100rel") {
 		return 0, true
 	}
-	h := res.GetHeader("RSeq")
+	h := headerOf(res, "RSeq")
 	if h == nil {
 		return 0, true
 	}
@@ -117,7 +117,7 @@ func (l *leg) offerReliable(req *sipmsg.Request) {
 // allowPRACK adds the method to those that are passed on, on a leg where the door
 // takes it itself.
 func allowPRACK(m message) {
-	if h := m.GetHeader("Allow"); h != nil {
+	if h := headerOf(m, "Allow"); h != nil {
 		m.RemoveHeader("Allow")
 		m.AppendHeader(sipmsg.NewHeader("Allow", joined([]string{h.Value(), "PRACK"})))
 	}

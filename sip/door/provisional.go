@@ -313,7 +313,7 @@ func (c *call) whenStill(b *early, f func()) {
 
 // rack reads RAck: the RSeq and the CSeq it acknowledges (RFC 3262 section 7.2).
 func rack(req *sipmsg.Request) (rseq, cseq uint32, ok bool) {
-	h := req.GetHeader("RAck")
+	h := headerOf(req, "RAck")
 	if h == nil {
 		return 0, 0, false
 	}

@@ -42,7 +42,7 @@ func (d *Door) proxy(req *sipmsg.Request, tx *transaction.Server, source netip.A
 		d.answer(req, tx, 483, "Too Many Hops")
 		return
 	}
-	for _, v := range req.GetHeaders("Via") {
+	for _, v := range headersOf(req, "Via") {
 		if v, ok := v.(*sipmsg.ViaHeader); ok && d.isOwnVia(v) {
 			d.answer(req, tx, 482, "Loop Detected")
 			return
@@ -212,7 +212,7 @@ func (d *Door) forwarded(req *sipmsg.Request, came transport.Flow, to flow) *sip
 	for out.RemoveHeader("Via") {
 	}
 	h := d.hopFor(over, hostport)
-	vias := req.GetHeaders("Via")
+	vias := headersOf(req, "Via")
 	for i := len(vias) - 1; i >= 0; i-- {
 		out.PrependHeader(sipmsg.HeaderClone(vias[i]))
 	}

@@ -93,7 +93,7 @@ func (r *redirection) learn(l *leg, res *sipmsg.Response) {
 		q   float64
 	}
 	var places []place
-	for _, h := range res.GetHeaders("Contact") {
+	for _, h := range headersOf(res, "Contact") {
 		contact, ok := h.(*sipmsg.ContactHeader)
 		if !ok || contact.Address.Wildcard {
 			continue
@@ -124,17 +124,17 @@ func (r *redirection) learn(l *leg, res *sipmsg.Response) {
 // carry keeps what the redirecting PBX says of the call's history (RFC 7044, RFC
 // 5806): History-Info is told whole, a Diversion is one more.
 func (r *redirection) carry(req *sipmsg.Request) {
-	if hs := r.last.GetHeaders("History-Info"); len(hs) > 0 {
+	if hs := headersOf(r.last, "History-Info"); len(hs) > 0 {
 		for req.RemoveHeader("History-Info") {
 		}
 		for _, h := range hs {
 			req.AppendHeader(sipmsg.HeaderClone(h))
 		}
 	}
-	before := req.GetHeaders("Diversion")
+	before := headersOf(req, "Diversion")
 	for req.RemoveHeader("Diversion") {
 	}
-	for _, h := range append(r.last.GetHeaders("Diversion"), before...) {
+	for _, h := range append(headersOf(r.last, "Diversion"), before...) {
 		req.AppendHeader(sipmsg.NewHeader("Diversion", h.Value()))
 	}
 }

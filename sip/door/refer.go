@@ -84,7 +84,7 @@ func (l *leg) takesRefer() bool {
 }
 
 // allowed lists the methods in a message's Allow headers, upper case.
-func allowed(m sipmsg.Message) []string {
+func allowed(m headed) []string {
 	var out []string
 	for _, o := range options(m, "Allow") {
 		out = append(out, strings.ToUpper(o))
@@ -158,10 +158,10 @@ func (l *leg) translateEvent(other *leg, req *sipmsg.Request) {
 		return
 	}
 	name := "Event"
-	h := req.GetHeader(name)
+	h := headerOf(req, name)
 	if h == nil {
 		name = "o"
-		if h = req.GetHeader(name); h == nil {
+		if h = headerOf(req, name); h == nil {
 			return
 		}
 	}

@@ -139,7 +139,7 @@ func (l *leg) glareDelay() time.Duration {
 
 // retryAfterOf reads a Retry-After, at most 5 minutes; 0: there is none.
 func retryAfterOf(res *sipmsg.Response) time.Duration {
-	h := res.GetHeader("Retry-After")
+	h := headerOf(res, "Retry-After")
 	if h == nil {
 		return 0
 	}

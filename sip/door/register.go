@@ -247,7 +247,7 @@ func (r *registrar) request(expires time.Duration, over, hostport string) (*sipm
 // 10.2.4), 0: it does not say.
 func granted(res *sipmsg.Response, contact sipmsg.Uri) time.Duration {
 	line, _ := contact.UriParams.Get(lineParam)
-	for _, h := range res.GetHeaders("Contact") {
+	for _, h := range headersOf(res, "Contact") {
 		c, ok := h.(*sipmsg.ContactHeader)
 		if !ok {
 			continue
@@ -267,7 +267,7 @@ func granted(res *sipmsg.Response, contact sipmsg.Uri) time.Duration {
 
 // secondsIn reads a header that is a number of seconds; 0: there is none.
 func secondsIn(m *sipmsg.Response, name string) time.Duration {
-	h := m.GetHeader(name)
+	h := headerOf(m, name)
 	if h == nil {
 		return 0
 	}

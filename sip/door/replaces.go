@@ -163,7 +163,7 @@ func escapeHeader(s string) string {
 func referTos(req *sipmsg.Request) []string {
 	var out []string
 	for _, name := range []string{"Refer-To", "r"} {
-		for _, h := range req.GetHeaders(name) {
+		for _, h := range headersOf(req, name) {
 			out = append(out, h.Value())
 		}
 	}

@@ -91,7 +91,7 @@ func sessionExpires(m message) (interval time.Duration, refresher string) {
 
 // minSE reads a Min-SE (RFC 4028 section 5); 0: there is none.
 func minSE(m message) time.Duration {
-	h := m.GetHeader("Min-SE")
+	h := headerOf(m, "Min-SE")
 	if h == nil {
 		return 0
 	}
@@ -129,7 +129,7 @@ func (l *leg) learn(m message) {
 	if supports(m, "timer") {
 		l.timer.supported = true
 	}
-	if m.GetHeader("Allow") != nil {
+	if headerOf(m, "Allow") != nil {
 		l.timer.update = false
 		for _, o := range options(m, "Allow") {
 			l.timer.update = l.timer.update || o == "update"

@@ -45,7 +45,7 @@ func (d *Door) inviteReplacing(in transaction.Incoming, tx *transaction.Server, 
 }
 
 func oneReplaces(req *sipmsg.Request) (replaces, error) {
-	hs := req.GetHeaders("Replaces")
+	hs := headersOf(req, "Replaces")
 	if len(hs) != 1 {
 		return replaces{}, errors.New("one Replaces at most")
 	}

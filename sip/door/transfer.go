@@ -59,7 +59,7 @@ func (c *call) transfer(by, stays *leg, in *incoming, to referTo) {
 	x := &transfer{by: by, stays: stays, id: in.req.CSeq().SeqNo}
 	res := by.reply(in, 202, "Accepted")
 	res.AppendHeader(by.contact())
-	if h := in.req.GetHeader("Refer-Sub"); h != nil && h.Value() == "false" {
+	if h := headerOf(in.req, "Refer-Sub"); h != nil && h.Value() == "false" {
 		x.quiet = true
 		res.AppendHeader(sipmsg.NewHeader("Refer-Sub", "false"))
 	}
@@ -171,10 +171,10 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	l.invite = req
 	req.AppendHeader(sipmsg.NewHeader("Allow", allow))
 	l.askTimer(req)
-	for _, h := range refer.GetHeaders("Referred-By") { // RFC 3892 section 2.1
+	for _, h := range headersOf(refer, "Referred-By") { // RFC 3892 section 2.1
 		req.AppendHeader(sipmsg.HeaderClone(h))
 	}
-	for _, h := range refer.GetHeaders("b") {
+	for _, h := range headersOf(refer, "b") {
 		req.AppendHeader(sipmsg.NewHeader("Referred-By", h.Value()))
 	}
 	if t.replaces != nil {

@@ -59,7 +59,7 @@ func (l *leg) distrust(m changeable) {
 
 func distrust(m changeable) {
 	removeAll(m, claimed)
-	infos := m.GetHeaders("Call-Info")
+	infos := headersOf(m, "Call-Info")
 	if !slices.ContainsFunc(infos, func(h sipmsg.Header) bool { return strings.Contains(strings.ToLower(h.Value()), "verified") }) {
 		return
 	}
@@ -106,7 +106,7 @@ func (l *leg) confine(m changeable) {
 // asksPrivacy says whether a message's identity is to be withheld (RFC 3323, RFC
 // 3325 section 7).
 func asksPrivacy(m changeable) bool {
-	for _, h := range m.GetHeaders("Privacy") {
+	for _, h := range headersOf(m, "Privacy") {
 		for _, v := range strings.FieldsFunc(strings.ToLower(h.Value()), func(r rune) bool { return strings.ContainsRune(";, \t", r) }) {
 			if v == "id" || v == "user" || v == "header" {
 				return true

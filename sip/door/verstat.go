@@ -69,7 +69,7 @@ func (l *leg) tellVerstat(req *sipmsg.Request) {
 		return
 	}
 	v := c.verstat
-	headers := req.GetHeaders("P-Asserted-Identity")
+	headers := headersOf(req, "P-Asserted-Identity")
 	if len(headers) == 0 || c.identity.Matched == "From" {
 		l.local.uri = withVerstat(l.local.uri, v)
 		req.From().Address = *l.local.uri.Clone()

@@ -54,7 +54,7 @@ func (m *Media) Codecs() []Codec {
 	if !strings.Contains(strings.ToUpper(m.Proto), "RTP") {
 		return nil
 	}
-	var out []Codec
+	out := make([]Codec, 0, len(m.Formats))
 	for _, f := range m.Formats {
 		n, err := strconv.ParseUint(f, 10, 7)
 		if err != nil {
@@ -62,30 +62,41 @@ func (m *Media) Codecs() []Codec {
 		}
 		c, _ := Static(uint8(n))
 		for _, l := range m.Lines {
-			if l.Type != 'a' {
-				continue
-			}
-			name, v, _ := strings.Cut(l.Value, ":")
-			pt, v, _ := strings.Cut(strings.TrimSpace(v), " ")
-			if pt != f {
-				continue
-			}
-			v = strings.TrimSpace(v)
-			switch strings.ToLower(strings.TrimSpace(name)) {
-			case "rtpmap":
-				p := strings.Split(v, "/")
-				c.Name, c.Channels = strings.TrimSpace(p[0]), 1
-				if len(p) > 1 {
-					c.Clock, _ = strconv.Atoi(strings.TrimSpace(p[1]))
-				}
-				if len(p) > 2 {
-					c.Channels, _ = strconv.Atoi(strings.TrimSpace(p[2]))
-				}
-			case "fmtp":
-				c.Fmtp = v
+			if l.Type == 'a' {
+				c.describe(f, l.Value)
 			}
 		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// describe takes what an attribute says of the payload type pt.
+func (c *Codec) describe(pt, attribute string) {
+	name, v, _ := strings.Cut(attribute, ":")
+	name = strings.TrimSpace(name)
+	rtpmap := strings.EqualFold(name, "rtpmap")
+	if !rtpmap && !strings.EqualFold(name, "fmtp") {
+		return
+	}
+	of, v, _ := strings.Cut(strings.TrimSpace(v), " ")
+	if of != pt {
+		return
+	}
+	v = strings.TrimSpace(v)
+	if !rtpmap {
+		c.Fmtp = v
+		return
+	}
+	encoding, rest, clocked := strings.Cut(v, "/")
+	c.Name, c.Channels = strings.TrimSpace(encoding), 1
+	if !clocked {
+		return
+	}
+	clock, channels, several := strings.Cut(rest, "/")
+	c.Clock, _ = strconv.Atoi(strings.TrimSpace(clock))
+	if several {
+		channels, _, _ = strings.Cut(channels, "/")
+		c.Channels, _ = strconv.Atoi(strings.TrimSpace(channels))
+	}
 }
