@@ -14,7 +14,7 @@ func BenchmarkPacket(b *testing.B) {
 	s := open(b, config(), Options{})
 	p := newPhone(b, "127.0.0.11")
 	s.SetRemote(CallerSide, p.addr(), netip.AddrPort{})
-	e := s.caller
+	e := s.caller.Load()
 	packet := p.next()
 	forward := func(b []byte, _ codec.RTP, rtp bool, now int64) {
 		if rtp {

@@ -103,7 +103,7 @@ func TestPanicSilencesOneSocket(t *testing.T) {
 	defer socket.shut()
 	bad := socket.lend()
 	seen := make(chan struct{}, 2)
-	w := watcher{e: c.s.caller, name: "test", f: func([]byte, netip.AddrPort, int64) { seen <- struct{}{}; panic("of the test") }}
+	w := watcher{e: c.s.caller.Load(), name: "test", f: func([]byte, netip.AddrPort, int64) { seen <- struct{}{}; panic("of the test") }}
 	w.watch(bad)
 	send(t, c.caller.rtp, []byte("x"), netip.MustParseAddrPort("127.0.0.5:20990"))
 	<-seen

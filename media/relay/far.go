@@ -14,6 +14,7 @@ type Far struct {
 	endpoint *endpoint
 	s        *Session
 
+	caller               atomic.Bool                // it has become the caller's side
 	fromCaller, toCaller atomic.Pointer[Conversion] // nil: packets pass untouched
 }
 
@@ -75,6 +76,26 @@ func (s *Session) Switch(f *Far) error {
 	return nil
 }
 
+// SwitchCaller makes a prepared far side the caller's from now on, and closes the
+// ports that were: whoever takes the caller's place may be on the other side of
+// the door. The far side in use hears the new one as it heard the old.
+func (s *Session) SwitchCaller(f *Far) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("switching the caller's side: %w", ErrClosed)
+	}
+	if _, ok := s.fars[f]; !ok || s.far.Load() == f {
+		return fmt.Errorf("switching the caller's side: %w", ErrGone)
+	}
+	delete(s.fars, f)
+	old := s.caller.Swap(f.endpoint)
+	s.out.turn(f.endpoint)
+	f.caller.Store(true)
+	old.close()
+	return nil
+}
+
 // Drop closes a far side that is not needed. The one in use cannot be dropped:
 // switch to another, or close the session.
 func (s *Session) Drop(f *Far) error {
@@ -111,6 +132,18 @@ func (f *Far) run() {
 	f.endpoint.read(f.rtp, f.rtcp)
 }
 
-func (f *Far) rtp(b []byte, p codec.RTP, rtp bool, now int64) { f.s.out.forward(f, b, &p, rtp, now) }
+func (f *Far) rtp(b []byte, p codec.RTP, rtp bool, now int64) {
+	if f.caller.Load() {
+		f.s.fromCaller(b, p, rtp, now)
+		return
+	}
+	f.s.out.forward(f, b, &p, rtp, now)
+}
 
-func (f *Far) rtcp(b []byte) { f.s.out.report(f, b) }
+func (f *Far) rtcp(b []byte) {
+	if f.caller.Load() {
+		f.s.reportFromCaller(b)
+		return
+	}
+	f.s.out.report(f, b)
+}

@@ -60,6 +60,13 @@ func (o *outbound) activate(f *Far) {
 	o.mu.Unlock()
 }
 
+// turn sends to another endpoint from now on.
+func (o *outbound) turn(to *endpoint) {
+	o.mu.Lock()
+	o.to = to
+	o.mu.Unlock()
+}
+
 // end lets nobody speak any more.
 func (o *outbound) end() {
 	o.mu.Lock()

@@ -135,7 +135,7 @@ func (r *Relay) Open(callID string, o Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening media of call %s: caller's side: %w", callID, err)
 	}
-	s.caller = caller
+	s.caller.Store(caller)
 	s.out = outbound{to: caller, clock: int64(o.Clock)}
 	if o.TapHeard {
 		s.out.tap = newTap(r.cfg.TapBytes/2, s.start)

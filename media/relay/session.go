@@ -21,7 +21,7 @@ type Session struct {
 	log    *zap.Logger
 	start  time.Time
 	tap    *Tap
-	caller *endpoint
+	caller atomic.Pointer[endpoint]
 	away   Side     // whose addresses far sides get
 	out    outbound // the stream to the caller
 
@@ -96,7 +96,7 @@ func (s *Session) HeardTap() *Tap { return s.out.tap }
 
 func (s *Session) side(side Side) *endpoint {
 	if side == CallerSide {
-		return s.caller
+		return s.caller.Load()
 	}
 	if f := s.far.Load(); f != nil {
 		return f.endpoint
@@ -134,14 +134,14 @@ func (s *Session) reportFromCaller(b []byte) {
 
 // Idle is the time since the caller's last RTP, or since the session was opened.
 func (s *Session) Idle(now time.Time) time.Duration {
-	return now.Sub(s.at(s.caller.count.last.Load()))
+	return now.Sub(s.at(s.caller.Load().count.last.Load()))
 }
 
 // TimedOut says whether the caller has been silent for longer than the
 // configured timeout. Whoever put the caller on hold must not ask.
 func (s *Session) TimedOut(now time.Time) bool {
 	limit := s.relay.cfg.Timeout.Running
-	if s.caller.count.last.Load() == 0 {
+	if s.caller.Load().count.last.Load() == 0 {
 		limit = s.relay.cfg.Timeout.Initial
 	}
 	return s.Idle(now) > limit
@@ -154,7 +154,7 @@ func (s *Session) Close() {
 	s.closed = true
 	s.far.Store(nil)
 	s.out.end()
-	s.caller.close()
+	s.caller.Load().close()
 	for f := range s.fars {
 		f.endpoint.close()
 	}
@@ -202,7 +202,7 @@ type Stats struct {
 // Stats is taken while packets flow; each number is right, their moments differ
 // by a packet.
 func (s *Session) Stats() Stats {
-	st := Stats{Caller: s.caller.snapshot(), Dropped: s.tap.Dropped()}
+	st := Stats{Caller: s.caller.Load().snapshot(), Dropped: s.tap.Dropped()}
 	if f := s.far.Load(); f != nil {
 		st.Far = f.endpoint.snapshot()
 	}

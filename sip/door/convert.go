@@ -112,7 +112,7 @@ func changes(told, own, takes []sdp.Codec) (all []relay.Change, needed bool) {
 // called whenever that may have changed.
 func (c *call) convert() {
 	l := c.far
-	if l == nil || l.far == nil || c.caller.far != nil {
+	if l == nil || l.far == nil || c.caller.far != nil && c.caller.state != legUp {
 		return
 	}
 	agreed := agreement{c.caller.ours, c.caller.theirs, l.ours, l.theirs}

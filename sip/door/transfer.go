@@ -160,7 +160,7 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 		l.srtp = x.stays.srtp
 	}
 	l.securesByDefault()
-	if x.by.far != nil {
+	if x.by.far != nil || c.otherSide(t) {
 		var err error
 		if l.far, err = c.session.PrepareFarToward(t.trunk != nil, isIPv6(l.peer)); err != nil {
 			l.gone(503)
@@ -213,6 +213,12 @@ func (c *call) placeTransfer(x *transfer, t referTarget, refer *sipmsg.Request) 
 	return l, nil
 }
 
+// otherSide says whether who takes the caller's place is on the other side of the
+// door than the caller: outside instead of the PBX, or the PBX instead of outside.
+func (c *call) otherSide(t referTarget) bool {
+	return c.promise == nil && t.dest != "transfer" && (c.out != nil) == (t.trunk != nil)
+}
+
 // onTransferResponse is what the target answers.
 func (c *call) onTransferResponse(x *transfer, res *sipmsg.Response) {
 	l, o := x.leg, x.leg.out
@@ -260,8 +266,15 @@ func (c *call) transferred(x *transfer, answer *sdp.Description) {
 		c.seat(x.by, l)
 	}
 	c.hushRing()
-	if l.far != nil {
+	switch {
+	case l.far == nil:
+	case l == c.far:
 		c.hear(l)
+	default:
+		if err := c.session.SwitchCaller(l.far); err != nil {
+			l.log.Error("media cannot be switched", zap.Error(err))
+		}
+		c.convert()
 	}
 	c.unjudged = true
 	c.told(x, 200, "OK")

@@ -107,6 +107,8 @@ type settings struct {
 	Broken string `yaml:"broken"`
 	// WebRTC is where browsers are served: sockets, port 0 for any.
 	WebRTC webrtc.Config `yaml:"webrtc"`
+	// FarAddress is where media is toward the PBX, if not where it is outside.
+	FarAddress string `yaml:"far_address"`
 	// Names are what DNS says of names in target URIs: addresses with ports.
 	Names map[string][]string `yaml:"names"`
 }
@@ -173,7 +175,7 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 		t.Fatal(err)
 	}
 	media := relay.Defaults()
-	media.CallerAddress = "127.0.0.1"
+	media.CallerAddress, media.FarAddress = "127.0.0.1", s.FarAddress
 	media.Ports = relay.Ports{Min: 21000, Max: 25999}
 	log := zap.NewNop()
 	if os.Getenv("PORTERO_SCENARIO_LOG") != "" {
