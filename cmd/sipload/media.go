@@ -31,6 +31,7 @@ type mediaResult struct {
 	P50, P99    float64 // one way, microseconds
 	Memory      float64 // KiB (Pss) that each call added
 	Descriptors float64 // that each call added
+	Failed      int     // calls that did not come about, and had no media
 	ToolCore    float64
 	Grown       float64 // KiB (Pss) from the beginning of the counting to its end
 }
@@ -49,8 +50,8 @@ func measureMedia(o options, peers []peer) error {
 				if err != nil {
 					return fmt.Errorf("%s, %d calls: %w", p.name, calls, err)
 				}
-				tell("run %d: %s, %d calls: %.2f us of CPU a packet, delay %.0f/%.0f us, %.3f %% lost, %.1f KiB and %.1f descriptors a call, grown by %.0f KiB; the tool used %.0f %% of a core",
-					i+1, r.Peer, r.Calls, r.PerPacket, r.P50, r.P99, r.Loss, r.Memory, r.Descriptors, r.Grown, 100*r.ToolCore)
+				tell("run %d: %s, %d calls: %.2f us of CPU a packet, delay %.0f/%.0f us, %.3f %% lost, %.1f KiB and %.1f descriptors a call, grown by %.0f KiB, %d failed; the tool used %.0f %% of a core",
+					i+1, r.Peer, r.Calls, r.PerPacket, r.P50, r.P99, r.Loss, r.Memory, r.Descriptors, r.Grown, r.Failed, 100*r.ToolCore)
 				all = append(all, r)
 			}
 		}
@@ -105,6 +106,7 @@ func talkOnce(o options, p peer, calls, run int) (mediaResult, error) {
 				return
 			}
 			defer s.close()
+			r.Failed = calls - s.calls
 			done := make(chan error, 1)
 			go func() {
 				done <- s.run(o.length, func(begin bool) {
@@ -151,7 +153,7 @@ func talkOnce(o options, p peer, calls, run int) (mediaResult, error) {
 		return r, err
 	}
 	took := at[1].Sub(at[0])
-	r.PerCall = 100 * float64(used[1]-used[0]) / float64(took) / float64(calls)
+	r.PerCall = 100 * float64(used[1]-used[0]) / float64(took) / float64(calls-r.Failed)
 	r.ToolCore = float64(own[1]-own[0]) / float64(took)
 	if p.pid != 0 {
 		r.Memory, r.Descriptors = float64(up-before)/float64(calls), float64(upFDs-fds)/float64(calls)
@@ -164,8 +166,8 @@ func talkOnce(o options, p peer, calls, run int) (mediaResult, error) {
 // printMedia writes the table: medians of the runs.
 func printMedia(w io.Writer, o options, peers []peer, all []mediaResult) {
 	fmt.Fprintf(w, "\nMedians of %d runs of %v; G.711, 20 ms, both ways. Delays one way, microseconds.\n\n", o.runs, o.length)
-	fmt.Fprintln(w, "| peer | calls | CPU us/packet | % of a core a call | delay p50/p99 | lost % | KiB a call | descriptors a call | tool, core % |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(w, "| peer | calls | CPU us/packet | % of a core a call | delay p50/p99 | lost % | KiB a call | descriptors a call | failed | tool, core % |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|")
 	for _, p := range peers {
 		for _, calls := range o.media {
 			var rs []mediaResult
@@ -184,15 +186,19 @@ func printMedia(w io.Writer, o options, peers []peer, all []mediaResult) {
 				}
 				return median(v)
 			}
+			failed := 0
+			for _, r := range rs {
+				failed += r.Failed
+			}
 			own := "– | –"
 			rest := "– | –"
 			if p.pid != 0 {
 				own = fmt.Sprintf("%.2f | %.3f", mid(func(r mediaResult) float64 { return r.PerPacket }), mid(func(r mediaResult) float64 { return r.PerCall }))
 				rest = fmt.Sprintf("%.1f | %.1f", mid(func(r mediaResult) float64 { return r.Memory }), mid(func(r mediaResult) float64 { return r.Descriptors }))
 			}
-			fmt.Fprintf(w, "| %s | %d | %s | %.0f/%.0f | %.3f | %s | %.0f |\n", p.name, calls, own,
+			fmt.Fprintf(w, "| %s | %d | %s | %.0f/%.0f | %.3f | %s | %d | %.0f |\n", p.name, calls, own,
 				mid(func(r mediaResult) float64 { return r.P50 }), mid(func(r mediaResult) float64 { return r.P99 }),
-				mid(func(r mediaResult) float64 { return r.Loss }), rest, 100*mid(func(r mediaResult) float64 { return r.ToolCore }))
+				mid(func(r mediaResult) float64 { return r.Loss }), rest, failed, 100*mid(func(r mediaResult) float64 { return r.ToolCore }))
 		}
 	}
 }

@@ -68,16 +68,22 @@ func newStreams(l *load) (*streams, error) {
 	for i := range s.sound {
 		s.sound[i] = byte(i*37) ^ byte(i>>2) // something loud
 	}
-	for side := range s.socks {
-		for i := range l.state {
-			to := l.state[i].toPeer[side]
-			if !to.IsValid() {
-				return nil, fmt.Errorf("call %d has no address for its media", i)
-			}
+	for i := range l.state {
+		both := l.state[i].toPeer
+		if !both[0].IsValid() || !both[1].IsValid() {
+			continue // a call that failed
+		}
+		s.calls++
+		for side, to := range both {
 			sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.Addr().As4()}
 			binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:], to.Port())
 			s.to[side] = append(s.to[side], sa)
 		}
+	}
+	if s.calls == 0 {
+		return nil, errors.New("no call has come about")
+	}
+	for side := range s.socks {
 		at, port := l.caller, uint16(callerMedia)
 		if side == 1 {
 			at, port = l.answerer, answererMedia
@@ -89,7 +95,6 @@ func newStreams(l *load) (*streams, error) {
 		_ = unix.SetsockoptInt(sock.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20)
 		s.socks[side] = sock
 	}
-	s.calls = len(l.state)
 	return s, nil
 }
 
