@@ -287,6 +287,9 @@ func testBrowserEcho(t *testing.T, d *openDoor, p *page) {
 	if r.Outcome != store.Answered || r.EndedBy != store.ByCaller || r.CallerMedia.Codec != "PCMU" || r.Transport != "WS" || r.Trunk != "web" {
 		t.Errorf("outcome %s, ended by %s, codec %s, transport %s, trunk %s", r.Outcome, r.EndedBy, r.CallerMedia.Codec, r.Transport, r.Trunk)
 	}
+	if r.CallerMedia.SRTP != "AEAD_AES_128_GCM" {
+		t.Errorf("encrypted with %q", r.CallerMedia.SRTP)
+	}
 	if r.CallerMedia.Packets < 200 || r.CallerMedia.Lost > 5 || r.CallerMedia.Dropped > 0 {
 		t.Errorf("media of the caller: %+v", r.CallerMedia)
 	}

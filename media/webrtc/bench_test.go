@@ -30,7 +30,7 @@ func keyedPeer(b testing.TB, m *Mux, profile dtls.SRTPProtectionProfile) (*Mux, 
 	k.Keys.RemoteMasterKey, k.Keys.RemoteMasterSalt = make([]byte, n), make([]byte, salt)
 	a := &association{p: p, cancel: func() {}, in: nil}
 	p.association = a
-	if err := p.keyed(a, &k); err != nil {
+	if err := p.keyed(a, &k, profileName(profile)); err != nil {
 		b.Fatal(err)
 	}
 	p.association = nil

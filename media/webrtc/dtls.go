@@ -180,7 +180,7 @@ func (a *association) run(ctx context.Context, remote Remote) error {
 	if err := keys.ExtractSessionKeysFromDTLS(&state, remote.Passive); err != nil {
 		return fmt.Errorf("SRTP keys: %w", err)
 	}
-	if err := a.p.keyed(a, &keys); err != nil {
+	if err := a.p.keyed(a, &keys, profileName(profile)); err != nil {
 		return err
 	}
 	a.p.log.Debug("media of a browser is encrypted", zap.String("profile", profileName(profile)))
@@ -197,6 +197,7 @@ func (a *association) run(ctx context.Context, remote Remote) error {
 
 var errLeft = errors.New("the browser has closed its connection")
 
+// profileName is a profile's suite, as SDES calls it (RFC 4568, RFC 7714).
 func profileName(p dtls.SRTPProtectionProfile) string {
 	switch p {
 	case dtls.SRTP_AEAD_AES_128_GCM:
@@ -204,7 +205,7 @@ func profileName(p dtls.SRTPProtectionProfile) string {
 	case dtls.SRTP_AEAD_AES_256_GCM:
 		return "AEAD_AES_256_GCM"
 	}
-	return "AES128_CM_HMAC_SHA1_80"
+	return "AES_CM_128_HMAC_SHA1_80"
 }
 
 // The association is the net.PacketConn that DTLS reads and writes.

@@ -51,8 +51,9 @@ type Peer struct {
 	mu          sync.Mutex
 	now, before credentials // of ours; before is what a restart left (RFC 8445 section 9)
 	remote      Remote
-	nominated   bool // a pair under now
-	secured     bool // keys were there once
+	nominated   bool   // a pair under now
+	secured     bool   // keys were there once
+	suite       string // of them
 	closed      bool
 	failed      error // why there is no talking to this browser
 	flights     *packetio.Buffer
@@ -91,6 +92,14 @@ func (p *Peer) Local() Local {
 
 // Addr is the default candidate, for m= and c= lines.
 func (p *Peer) Addr() netip.AddrPort { return p.m.candidates[0].addr }
+
+// Suite is what the media is encrypted with, as SDES would call it; empty before
+// there are keys.
+func (p *Peer) Suite() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.suite
+}
 
 // Know takes what the browser's SDP says. The same again changes nothing. Another
 // fragment or password restarts ICE: the way so far serves until the browser has
@@ -221,7 +230,7 @@ func (p *Peer) begin() {
 }
 
 // keyed takes the keys of an association.
-func (p *Peer) keyed(a *association, k *srtp.Config) error {
+func (p *Peer) keyed(a *association, k *srtp.Config, suite string) error {
 	in, err := srtp.CreateContext(k.Keys.RemoteMasterKey, k.Keys.RemoteMasterSalt, k.Profile,
 		srtp.SRTPReplayProtection(1024), srtp.SRTCPReplayProtection(128))
 	if err != nil {
@@ -240,7 +249,7 @@ func (p *Peer) keyed(a *association, k *srtp.Config) error {
 		p.secured = true
 		p.m.secured.Add(1)
 	}
-	p.in = in
+	p.in, p.suite = in, suite
 	p.sending.Lock()
 	p.out, p.sent = out, replays{}
 	p.sending.Unlock()

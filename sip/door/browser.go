@@ -91,6 +91,14 @@ func (c *call) reachesBrowser() bool {
 	return c.out.contact && transport.IsWebSocket(c.out.target.transport) && c.d.deps.WebRTC != nil
 }
 
+// cipher is the suite that a leg's media is encrypted with; empty for none.
+func (l *leg) cipher() string {
+	if l.web != nil {
+		return l.web.peer.Suite()
+	}
+	return l.suite
+}
+
 // carrier is what brings the browser's media; nil without one.
 func (w *browser) carrier() relay.Carrier {
 	if w == nil {

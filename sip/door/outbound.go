@@ -129,7 +129,8 @@ type outbound struct {
 	name    string         // of the trunk
 	place   *upstream.Pool // where the trunk is; nil: target
 	target  target
-	contact bool // the Request-URI is a phone's Contact and stays as it is
+	contact bool     // the Request-URI is a phone's Contact and stays as it is
+	web     *browser // the phone is one; nil: it is not
 }
 
 // inviteOut starts a call of the PBX: by the trunk that a rule names for the
@@ -167,20 +168,19 @@ func (c *call) arriveOut() {
 		return
 	}
 	c.caller.passesKeys(offer)
-	var web *browser
 	if c.reachesBrowser() {
 		if offer != nil && len(speakable(anchored(offer)).Formats) == 0 {
 			c.refuse(488, "Not Acceptable Here: "+errNoG711.Error())
 			return
 		}
-		if web, err = c.newBrowser(); err != nil {
+		if c.out.web, err = c.newBrowser(); err != nil {
 			c.log.Error("a browser cannot be called", zap.Error(err))
 			c.refuse(503, "Service Unavailable", retryAfter())
 			return
 		}
 	}
-	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Outbound: true, IPv6: describesIPv6(offer, c.source), FarCarrier: web.carrier()}); err != nil {
-		web.close()
+	if c.session, err = c.d.deps.Relay.Open(c.rec.CallID, relay.Options{Outbound: true, IPv6: describesIPv6(offer, c.source), FarCarrier: c.out.web.carrier()}); err != nil {
+		c.out.web.close()
 		c.log.Error("no media ports", zap.Error(err))
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return
@@ -215,6 +215,7 @@ func (c *call) outLeg(t target) *leg {
 	if c.out.contact {
 		l.target, l.pinned = *c.caller.invite.Recipient.Clone(), true
 	}
+	l.web = c.out.web
 	l.trusts(c.trunk)
 	return l
 }

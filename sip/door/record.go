@@ -49,7 +49,7 @@ func (c *call) writeRecord() {
 	if c.session != nil {
 		st := c.session.Stats()
 		c.rec.CallerMedia, c.rec.FarMedia = mediaOf(st.Caller), c.farMedia()
-		c.rec.CallerMedia.SRTP = c.caller.suite
+		c.rec.CallerMedia.SRTP = c.caller.cipher()
 		c.rec.AnalysisDropped = st.Dropped
 		c.rec.CallerMedia.Codec = speechOf(c.agreedCodecs())
 		c.rec.FarMedia.Codec = c.rec.CallerMedia.Codec
@@ -87,7 +87,7 @@ func (c *call) farMedia() store.Media {
 			sum.Dropped, sum.Forged, sum.Replayed = m.Dropped, m.Forged, m.Replayed
 			continue
 		}
-		m.Packets, m.Lost, m.SRTP = m.Packets+sum.Packets, m.Lost+sum.Lost, l.suite
+		m.Packets, m.Lost, m.SRTP = m.Packets+sum.Packets, m.Lost+sum.Lost, l.cipher()
 		sum = m
 	}
 	return sum

@@ -142,8 +142,9 @@ func (f *files) issue(name string, hosts ...string) (door.Certificate, tls.Certi
 	return door.Certificate{Cert: f.path(name + ".pem"), Key: f.path(name + ".key")}, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// openDoor runs a door over real sockets until the test ends.
-func openDoor(t *testing.T, change func(*door.Config)) *door.Door {
+// openDoor runs a door over real sockets until the test ends; with may give it
+// other surroundings.
+func openDoor(t *testing.T, change func(*door.Config), with ...func(*door.Deps)) *door.Door {
 	t.Helper()
 	cfg := door.Defaults()
 	cfg.Sockets, cfg.Drain = 2, 0
@@ -173,8 +174,12 @@ func openDoor(t *testing.T, change func(*door.Config)) *door.Door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := door.New(cfg, door.Deps{Log: log, Relay: rel, Prompts: prompts, Surge: surge.New(surge.Defaults()),
-		Bench: &judge.Bench{Rules: set, Config: judge.Defaults(), Mode: policy.Observe}, Records: func(store.Record) {}})
+	deps := door.Deps{Log: log, Relay: rel, Prompts: prompts, Surge: surge.New(surge.Defaults()),
+		Bench: &judge.Bench{Rules: set, Config: judge.Defaults(), Mode: policy.Observe}, Records: func(store.Record) {}}
+	for _, f := range with {
+		f(&deps)
+	}
+	d, err := door.New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}
