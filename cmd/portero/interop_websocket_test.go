@@ -23,6 +23,15 @@ const (
 func testSIPjs(t *testing.T, b *bed) {
 	t.Run("calls", func(t *testing.T) { testSIPjsCalls(t, b) })
 	t.Run("called", func(t *testing.T) { testSIPjsCalled(t, b) })
+	t.Run("behind Kamailio", func(t *testing.T) { testSIPjsBehindKamailio(t, b) })
+}
+
+// testSIPjsBehindKamailio has it call through a Kamailio that takes its WebSocket
+// and is a trunk over UDP to the door.
+func testSIPjsBehindKamailio(t *testing.T, b *bed) {
+	startKamailioWith(t, []string{"PORTERO_KAMAILIO_WS=yes"}, frontAddr, doorAddr)
+	b.open(t)
+	sipjs(t, makePKI(t), "ws://"+frontAddr, "options,caller,hungup,cancel,busy,message")
 }
 
 func testSIPjsCalls(t *testing.T, b *bed) {
