@@ -30,7 +30,7 @@ func testSameJudge(t *testing.T, b *bed) {
 		invite phone.Invite
 		talk   func(*phone.Call) error
 	}{
-		"synthetic speech": {phone.Invite{To: number("agents"), From: "+34600000030"}, func(c *phone.Call) error {
+		"synthetic speech": {phone.Invite{To: number("agents"), From: "+34600000039"}, func(c *phone.Call) error {
 			return c.Line().Say(t.Context(), readSound(t, speech))
 		}},
 		"a person's voice": {phone.Invite{To: number("agents"), From: "+34600000031"}, func(c *phone.Call) error {
