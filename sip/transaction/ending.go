@@ -73,7 +73,10 @@ func (e *endings) tick() {
 			q.waiting[q.head] = waiting{}
 			q.head++
 		}
-		if q.head > len(q.waiting)/2 {
+		switch {
+		case q.head == len(q.waiting): // a burst's room is not kept
+			q.waiting, q.head = nil, 0
+		case q.head > len(q.waiting)/2:
 			n := copy(q.waiting, q.waiting[q.head:])
 			clear(q.waiting[n:])
 			q.waiting, q.head = q.waiting[:n], 0
