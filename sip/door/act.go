@@ -110,10 +110,10 @@ func (c *call) refusal(d policy.Decision) refusal.Answer {
 // from the analysis.
 func (c *call) decided(ds []policy.Decision) {
 	for _, d := range ds {
-		if c.ending || c.promise != nil {
+		if c.promise != nil || c.written {
 			return
 		}
-		if c.mode != policy.Enforce || c.xfer != nil || c.unjudged {
+		if c.ending || c.mode != policy.Enforce || c.xfer != nil || c.unjudged { // too late, or not to be acted on
 			c.note(d, false)
 			continue
 		}

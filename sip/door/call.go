@@ -73,6 +73,7 @@ type call struct {
 	answeredAt time.Time       // the caller's leg got its 2xx
 	pending    limit.Attempt   // counted until then
 	ending     bool
+	byeAt      time.Time       // the BYE that ended it came
 	farewell   *sipmsg.Request // the BYE or CANCEL that ends the call
 	rec        store.Record
 	written    bool
@@ -307,11 +308,9 @@ func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	case c.out != nil:
 		begin = c.arriveOut
 	}
-	_, mine := c.box.add(event{run: begin}) // before any CANCEL
 	tx.OnCancel(func(req *sipmsg.Request) { c.deliver(event{run: func() { c.onCancel(req) }}) })
-	if mine {
-		c.workHere()
-	}
+	c.box.begin(begin)
+	c.workHere()
 }
 
 // callerLeg makes the caller's leg from its INVITE (RFC 3261 section 12.1.1).
@@ -451,6 +450,9 @@ func (c *call) end(by, why string) {
 	c.ending = true
 	c.rec.EndedBy = store.Party(by)
 	c.rec.EndedAt = store.At(time.Now())
+	if !c.byeAt.IsZero() { // what is heard until then is judged, live as in a capture
+		c.rec.EndedAt = store.At(c.byeAt)
+	}
 	c.stopTalk()
 	c.hushRing()
 	for _, l := range c.legs() {

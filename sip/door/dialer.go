@@ -50,7 +50,8 @@ func (d *Door) Dial(ctx context.Context, p store.Promise) callback.Result {
 		return callback.Result{Outcome: callback.NotDialed, Detail: reason}
 	}
 	d.deps.Metrics.CallStarted()
-	c.post(func() { c.callBack(callID, p.Number) })
+	c.box.begin(func() { c.callBack(callID, p.Number) })
+	d.hand(c)
 	select {
 	case r := <-c.promise.result:
 		return r

@@ -48,7 +48,7 @@ func (d *Door) dispatch(in transaction.Incoming, tx *transaction.Server) {
 	}
 	if tag, ok := req.To().Params.Get("tag"); ok && tag != "" {
 		if l := d.dialog(req.CallID().Value(), tag); l != nil {
-			l.receive(req, tx)
+			l.receive(in, tx)
 			return
 		}
 		switch {
@@ -106,7 +106,7 @@ func (d *Door) fromItself(in transaction.Incoming, tx *transaction.Server) {
 	if tag, ok := req.To().Params.Get("tag"); ok && tag != "" {
 		switch l := d.dialog(req.CallID().Value(), tag); {
 		case l != nil:
-			l.receive(req, tx)
+			l.receive(in, tx)
 		case req.Method == sipmsg.BYE && d.ended(req.CallID().Value(), tag):
 			d.answer(req, tx, 200, "OK")
 		case !req.IsAck():

@@ -15,6 +15,7 @@ import (
 type incoming struct {
 	req *sipmsg.Request
 	tx  *transaction.Server
+	at  time.Time // it came; zero if that does not matter
 }
 
 // reply makes a response in the leg's dialog.
@@ -55,13 +56,13 @@ func (l *leg) respondPlain(in *incoming, code int, reason string, headers ...sip
 }
 
 // receive has the call take a request in the leg's dialog.
-func (l *leg) receive(req *sipmsg.Request, tx *transaction.Server) {
-	c := l.c
+func (l *leg) receive(from transaction.Incoming, tx *transaction.Server) {
+	c, req := l.c, from.Req
 	if req.IsAck() {
 		c.deliver(event{run: func() { l.onAck(req) }, late: func() { c.d.deps.Metrics.SIPDropped("stray_ack") }})
 		return
 	}
-	in := &incoming{req: req, tx: tx}
+	in := &incoming{req: req, tx: tx, at: from.At}
 	if req.IsInvite() {
 		tx.OnCancel(func(*sipmsg.Request) { c.deliver(event{run: func() { l.onReinviteCancelled(in) }}) })
 	}
@@ -143,6 +144,7 @@ func (l *leg) onBye(in *incoming) {
 		if c.answeredAt.IsZero() { // RFC 3261 section 15: an early dialog may be ended so
 			c.outcome(487, "cancelled", "caller")
 		}
+		c.byeAt = in.at
 		c.end("caller", "BYE")
 	case l == c.next:
 		c.dropNext("it hung up")
@@ -151,7 +153,7 @@ func (l *leg) onBye(in *incoming) {
 		c.old = append(c.old, l)
 		c.far = nil
 	case l == c.far:
-		c.farewell = in.req
+		c.farewell, c.byeAt = in.req, in.at
 		c.end("far", "BYE")
 	}
 }

@@ -7,9 +7,11 @@ import "sync"
 const maxMail = 2048
 
 // mailbox keeps a call's events in order, and one goroutine at a time at them.
+// Before the call has begun that is nobody: events wait.
 type mailbox struct {
 	mu     sync.Mutex
 	events []event
+	begun  bool
 	busy   bool // somebody is at the events
 	closed bool
 }
@@ -27,9 +29,17 @@ func (m *mailbox) add(e event) (taken, mine bool) {
 		return false, false
 	}
 	m.events = append(m.events, e)
-	mine = !m.busy
-	m.busy = true
+	mine = m.begun && !m.busy
+	m.busy = m.begun
 	return true, mine
+}
+
+// begin puts the first event before those that wait; the caller has to be at them.
+func (m *mailbox) begin(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.begun, m.busy = true, true
+	m.events = append([]event{{run: f}}, m.events...)
 }
 
 // take returns all waiting events, in order; into is used for them. With none
