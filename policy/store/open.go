@@ -50,7 +50,9 @@ func openDatabase(ctx context.Context, path string, create bool) (database, erro
 	}
 	d.write.SetMaxOpenConns(1)
 	if create {
-		err = migrate(ctx, d.write)
+		// A large store takes longer than opening one may: cut off, it would be begun
+		// anew at each start.
+		err = migrate(context.WithoutCancel(ctx), d.write)
 	} else {
 		err = current(ctx, d.write)
 	}

@@ -526,6 +526,13 @@ func TestMigrate(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	late, cancel := context.WithCancel(t.Context()) // however long it takes
+	cancel()
+	if d, err := openDatabase(late, c.Path, true); err != nil {
+		t.Fatal(err)
+	} else if err := d.close(); err != nil {
+		t.Fatal(err)
+	}
 	s, err := Open(c, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)

@@ -18,8 +18,9 @@ import (
 	"github.com/portero/portero/sip/transport"
 )
 
-// flow is the way to a phone that registers through the door: the address, and
-// of a stream transport the connection, that its REGISTER came by. Its token is the user part of the door's URI in Path
+// flow is the way to a phone that registers through the door: the address, and of
+// a stream transport the connection, that its REGISTER came by. Its token is the
+// user part of the door's URI in Path
 // (RFC 3327) and Record-Route, so that what the PBX sends to that URI goes to
 // the phone, behind whatever NAT it is (RFC 5626 section 5.2). The door keeps no
 // table of phones: the token says it all, and is signed, so that nobody can make
