@@ -15,7 +15,7 @@ import (
 // hears it itself.
 func TestFFmpeg(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		t.Skip("ffmpeg is not installed: apt-get install ffmpeg")
+		t.Skip("ffmpeg is not installed: testdata/interop/setup test")
 	}
 	dir := t.TempDir()
 	run := func(args ...string) []byte {
