@@ -32,6 +32,9 @@ type Options struct {
 	// Failed is told when judging a call broke; the call is told unjudged. May
 	// be nil.
 	Failed func(callID string, err error)
+	// Pieces is given every message and RTP packet of every call as it is filed
+	// with it, also of Call-IDs that turn out to be no call. May be nil.
+	Pieces func(Piece)
 }
 
 // behind is how much later than the capture's time the judge's ticks are run.

@@ -152,6 +152,7 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 		t.order = append(t.order, c)
 	}
 	c.message(m, src, dst, at)
+	t.piece(c, src, dst, at, transport, m.raw)
 	t.testify(c, m, src, dst, at, transport)
 	body := m.description()
 	if body == nil {
@@ -209,6 +210,7 @@ func (t *reader) rtp(s *segment, h header12) {
 	}
 	st.call.last = later(st.call.last, s.at)
 	st.packet(h, s.payload, s.at)
+	t.piece(st.call, s.src, s.dst, s.at, "", s.payload)
 	if st.heard {
 		t.overhear(st.call, s.src, s.payload, s.at)
 		return
@@ -246,6 +248,7 @@ func (t *reader) adopt(s *stray, c *call) {
 		from = p.end
 		h, _ := rtpHeader(b)
 		st.packet(h, b, p.at)
+		t.piece(c, s.key.src, s.key.dst, p.at, "", b)
 		if st.heard {
 			t.overhear(c, s.key.src, b, p.at)
 		} else {
