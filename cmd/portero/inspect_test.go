@@ -60,16 +60,30 @@ type inspected struct {
 				Name string  `json:"name"`
 				LLR  float64 `json:"llr"`
 				Says string  `json:"says"`
+
+				Effect float64 `json:"effect"`
+				At     *string `json:"at"`
+				Frame  int     `json:"frame"`
 			} `json:"evidence"`
+			Prior  float64 `json:"prior"`
+			Course []struct {
+				At       string  `json:"at"`
+				Class    string  `json:"class"`
+				PMachine float64 `json:"p_machine"`
+			} `json:"course"`
 		} `json:"verdict"`
-		Decision *struct {
-			Stage       string `json:"stage"`
-			Rule        string `json:"rule"`
-			Action      string `json:"action"`
-			Destination string `json:"destination"`
-			Reason      string `json:"reason"`
-		} `json:"decision"`
+		Decision  *inspectedDecision  `json:"decision"`
+		Decisions []inspectedDecision `json:"decisions"`
 	} `json:"calls"`
+}
+
+type inspectedDecision struct {
+	At          *string `json:"at"`
+	Stage       string  `json:"stage"`
+	Rule        string  `json:"rule"`
+	Action      string  `json:"action"`
+	Destination string  `json:"destination"`
+	Reason      string  `json:"reason"`
 }
 
 func decode(t *testing.T, line string) inspected {

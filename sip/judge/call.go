@@ -2,6 +2,7 @@ package judge
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/portero/portero/policy"
@@ -43,6 +44,7 @@ type Call struct {
 	far      moment
 
 	verdict   policy.Verdict
+	stated    []statement
 	verdicts  []policy.Verdict
 	decision  policy.Decision // in force
 	decisions []policy.Decision
@@ -192,6 +194,26 @@ func (c *Call) Verdict() policy.Verdict { return c.verdict }
 // one is the final one once the call has ended.
 func (c *Call) Verdicts() []policy.Verdict { return c.verdicts }
 
+// Contributions are the items of the present verdict with what each adds to the
+// log-odds, sorted by name: they lead from Prior to the verdict's probability.
+func (c *Call) Contributions() []policy.Contribution {
+	return c.bench.Fusion.Contributions(c.verdict.Evidence)
+}
+
+// Prior is the log-odds of a machine before anything was known of the call.
+func (c *Call) Prior() float64 { return c.prior }
+
+// Since is when an item of evidence came to the ratio that it has in the present
+// verdict: the INVITE's time, or that of a tick. The zero time: it has no such item.
+func (c *Call) Since(name string) time.Time {
+	for _, s := range c.stated {
+		if s.name == name {
+			return c.start.Add(s.after)
+		}
+	}
+	return time.Time{}
+}
+
 // Decisions are all since the arrival; the last one is in force.
 func (c *Call) Decisions() []policy.Decision { return c.decisions }
 
@@ -263,6 +285,7 @@ func (c *Call) evaluate(at time.Time) {
 		v.Evidence = policy.Sorted(append(v.Evidence, c.lateness(abstains)))
 	}
 	c.verdict = v
+	c.state(at)
 	if n := len(c.verdicts); n == 0 || c.verdicts[n-1].Class != v.Class || math.Abs(c.verdicts[n-1].PMachine-v.PMachine) >= 0.05 {
 		c.verdicts = append(c.verdicts, v)
 	}
@@ -273,6 +296,30 @@ func (c *Call) evaluate(at time.Time) {
 	f.WaitSeconds = at.Sub(c.start).Seconds()
 	f.HeardSeconds, f.SpeechSeconds = c.ear.heard(), c.ear.spoken()
 	f.Digits = string(c.ear.digits)
+}
+
+// statement is when an item of evidence came to its present ratio.
+type statement struct {
+	name  string
+	llr   float64
+	after time.Duration // the INVITE
+}
+
+// state notes which items of the verdict are new, or weigh something else now.
+func (c *Call) state(at time.Time) {
+	n := 0
+	for _, e := range c.verdict.Evidence { // sorted by name, as stated is
+		for n < len(c.stated) && c.stated[n].name < e.Name {
+			c.stated = slices.Delete(c.stated, n, n+1)
+		}
+		if n == len(c.stated) || c.stated[n].name != e.Name {
+			c.stated = slices.Insert(c.stated, n, statement{e.Name, e.LLR, at.Sub(c.start)})
+		} else if c.stated[n].llr != e.LLR {
+			c.stated[n].llr, c.stated[n].after = e.LLR, at.Sub(c.start)
+		}
+		n++
+	}
+	c.stated = c.stated[:n]
 }
 
 // round to a hundredth of a nat, or what else: figures that people compare, and

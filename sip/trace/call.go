@@ -230,9 +230,10 @@ func (c *call) report(prior float64) *Call {
 			r.heard = i
 		}
 	}
-	r.Fingerprint, r.Verdict, r.Decision = &Fingerprint{}, unjudged(prior), &Decision{}
+	r.Fingerprint, r.Verdict, r.Decision, r.Decisions = &Fingerprint{}, unjudged(prior), &Decision{}, []Decision{}
 	if w := c.witness; w != nil && w.findings.verdict != nil {
-		r.Fingerprint, r.Verdict, r.Decision = w.findings.print, w.findings.verdict, w.findings.decision
+		r.Fingerprint, r.Verdict, r.Decisions = w.findings.print, w.findings.verdict, w.findings.decisions
+		r.Decision = &r.Decisions[len(r.Decisions)-1] // there is one from the arrival on
 	}
 	return r
 }

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -57,6 +58,7 @@ type witness struct {
 	rank     int            // how well it fits offered
 	told     bool           // a description told the caller where to send
 	early    []earlyPacket  // from where the caller's media should come, before that
+	frames   frames
 	findings findings
 }
 
@@ -72,9 +74,9 @@ type earlyPacket struct {
 
 // findings outlive the judge's call.
 type findings struct {
-	print    *Fingerprint
-	verdict  *Verdict
-	decision *Decision
+	print     *Fingerprint
+	verdict   *Verdict
+	decisions []Decision
 }
 
 // summon opens the judge's call for an initial INVITE on the first hop. A new
@@ -90,7 +92,7 @@ func (t *reader) summon(c *call, m *message, src netip.AddrPort, at time.Time, t
 	if w != nil {
 		t.dismiss(c, at)
 	}
-	w = &witness{cseq: m.cseq}
+	w = &witness{cseq: m.cseq, frames: frames{start: at, last: []int{t.summary.Packets}}}
 	c.witness = w
 	a := judge.Arrival{Raw: m.raw, At: at, Transport: transport, Source: src}
 	w.counted = true
@@ -278,30 +280,35 @@ func (t *reader) dismiss(c *call, at time.Time) {
 	}
 	t.guard(c, func() {
 		w.judged.Ended(at)
-		w.findings = find(w.judged)
+		w.findings = w.find()
 	})
 	w.judged, w.codecs, w.early = nil, nil, nil
 }
 
-func find(j *judge.Call) findings {
+func (w *witness) find() findings {
+	j := w.judged
 	p, v := j.Print(), j.Verdict()
 	f := findings{
 		print:   &Fingerprint{ID: p.ID, Stack: p.Stack, UserAgent: p.UserAgent},
-		verdict: &Verdict{Class: v.Class, PMachine: v.PMachine, Evidence: []Evidence{}},
+		verdict: &Verdict{Class: v.Class, PMachine: v.PMachine, Prior: math.Round(policy.Probability(j.Prior())*1e4) / 1e4, Evidence: []Evidence{}},
 	}
-	for _, e := range v.Evidence {
-		f.verdict.Evidence = append(f.verdict.Evidence, Evidence{Name: e.Name, LLR: e.LLR, Says: e.Says})
+	for _, e := range j.Contributions() {
+		at := j.Since(e.Name)
+		f.verdict.Evidence = append(f.verdict.Evidence, Evidence{Name: e.Name, LLR: e.LLR, Says: e.Says, Effect: math.Round(e.Effect*1e4) / 1e4,
+			At: moment(at), Frame: w.frames.until(at)})
 	}
-	if ds := j.Decisions(); len(ds) > 0 {
-		d := ds[len(ds)-1]
-		f.decision = &Decision{Stage: d.Stage, Rule: d.Rule, Action: d.Action, Destination: d.Destination, Reason: d.Reason}
+	for _, v := range j.Verdicts() {
+		f.verdict.Course = append(f.verdict.Course, Moment{At: Time{v.At}, Class: v.Class, PMachine: v.PMachine})
+	}
+	for _, d := range j.Decisions() {
+		f.decisions = append(f.decisions, Decision{At: moment(d.At), Stage: d.Stage, Rule: d.Rule, Action: d.Action, Destination: d.Destination, Reason: d.Reason})
 	}
 	return f
 }
 
 // unjudged is the verdict on a call whose INVITE was not captured.
 func unjudged(prior float64) *Verdict {
-	return &Verdict{Class: policy.Unknown, PMachine: prior, Evidence: []Evidence{}}
+	return &Verdict{Class: policy.Unknown, PMachine: prior, Prior: prior, Evidence: []Evidence{}, Course: []Moment{}}
 }
 
 // prior is the probability of a machine before anything is known of a call.

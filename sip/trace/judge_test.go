@@ -128,9 +128,27 @@ func TestSameJudge(t *testing.T) {
 		}
 		return signed
 	}})[0]
-	want := find(c)
-	if !reflect.DeepEqual(got.Verdict, want.verdict) || !reflect.DeepEqual(got.Fingerprint, want.print) || !reflect.DeepEqual(got.Decision, want.decision) {
-		t.Errorf("recorded %s\nlive     %s", text(got.Verdict, got.Fingerprint, got.Decision), text(want.verdict, want.print, want.decision))
+	want := (&witness{judged: c}).find()
+	logOdds := policy.LogOdds(got.Verdict.Prior)
+	for i, e := range got.Verdict.Evidence { // frames only a capture has
+		tick := e.At.Sub(raw[0].At)
+		if last := frameAt(t, f, e.At.Time); e.Frame != last || tick < 0 || tick%time.Second != 0 && e.At.Time != got.EndedAt.Time {
+			t.Errorf("%s is of %v, frame %d; the last until then is %d", e.Name, tick, e.Frame, last)
+		}
+		if strings.HasPrefix(e.Name, "sig.") && e.Frame != 1 {
+			t.Errorf("%s is of frame %d", e.Name, e.Frame)
+		}
+		logOdds += e.Effect
+		got.Verdict.Evidence[i].Frame = 0
+	}
+	if p := policy.Probability(logOdds); math.Abs(p-got.Verdict.PMachine) > 1e-3 {
+		t.Errorf("prior and effects make %v, the verdict is %v", p, got.Verdict.PMachine)
+	}
+	if n := len(got.Verdict.Course); n == 0 || got.Verdict.Course[n-1].PMachine != got.Verdict.PMachine {
+		t.Errorf("the course is %v", got.Verdict.Course)
+	}
+	if !reflect.DeepEqual(got.Verdict, want.verdict) || !reflect.DeepEqual(got.Fingerprint, want.print) || !reflect.DeepEqual(got.Decisions, want.decisions) {
+		t.Errorf("recorded %s\nlive     %s", text(got.Verdict, got.Fingerprint, got.Decisions), text(want.verdict, want.print, want.decisions))
 	}
 	if got.Decision.Rule != "five" || got.Decision.Stage != policy.Listening || len(got.Verdict.Evidence) == 0 {
 		t.Errorf("the judge did not hear the caller: %s", text(got.Decision, got.Verdict))
@@ -140,6 +158,24 @@ func TestSameJudge(t *testing.T) {
 	}
 	if s := got.CallerStream(); s == nil || s.Source != aRTP || s.Digits != "5" {
 		t.Errorf("the caller's stream is %+v", s)
+	}
+}
+
+// frameAt is the number of the last packet of a film up to a moment.
+func frameAt(t *testing.T, f *film, at time.Time) (n int) {
+	t.Helper()
+	c, err := OpenCapture(bytes.NewReader(f.buf.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; ; i++ {
+		p, err := c.Next()
+		if err != nil {
+			return n
+		}
+		if !p.At.After(at) {
+			n = i
+		}
 	}
 }
 

@@ -154,6 +154,7 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	c.message(m, src, dst, at)
 	t.piece(c, src, dst, at, transport, m.raw)
 	t.testify(c, m, src, dst, at, transport)
+	c.witness.saw(at, t.summary.Packets)
 	body := m.description()
 	if body == nil {
 		return
@@ -211,6 +212,7 @@ func (t *reader) rtp(s *segment, h header12) {
 	st.call.last = later(st.call.last, s.at)
 	st.packet(h, s.payload, s.at)
 	t.piece(st.call, s.src, s.dst, s.at, "", s.payload)
+	st.call.witness.saw(s.at, t.summary.Packets)
 	if st.heard {
 		t.overhear(st.call, s.src, s.payload, s.at)
 		return

@@ -32,7 +32,8 @@ type Call struct {
 	// INVITE was not captured) has class unknown, and empty texts in the others.
 	Fingerprint *Fingerprint `json:"fingerprint"`
 	Verdict     *Verdict     `json:"verdict"`
-	Decision    *Decision    `json:"decision"` // the last one
+	Decision    *Decision    `json:"decision"`  // the last one
+	Decisions   []Decision   `json:"decisions"` // all, in the order of time
 
 	heard int // index in Streams of the caller's audio, -1 when it was not captured
 }
@@ -108,7 +109,16 @@ type Fingerprint struct {
 type Verdict struct {
 	Class    policy.Class `json:"class"`
 	PMachine float64      `json:"p_machine"`
+	Prior    float64      `json:"prior"` // probability of a machine before anything was known
 	Evidence []Evidence   `json:"evidence"`
+	Course   []Moment     `json:"course"` // how it came about: class and probability whenever they had changed
+}
+
+// Moment is the verdict at one time of the call.
+type Moment struct {
+	At       Time         `json:"at"`
+	Class    policy.Class `json:"class"`
+	PMachine float64      `json:"p_machine"`
 }
 
 // Evidence is one observed fact.
@@ -116,10 +126,16 @@ type Evidence struct {
 	Name string  `json:"name"`
 	LLR  float64 `json:"llr"`
 	Says string  `json:"says"`
+	// Effect is what the item adds to the log-odds once its family's weight and cap
+	// are applied: the prior's log-odds and all effects make the verdict's.
+	Effect float64 `json:"effect"`
+	At     *Time   `json:"at"`    // when it came to this ratio; null: not known
+	Frame  int     `json:"frame"` // the last packet of the call until then, counted from 1 in the capture; 0: not known
 }
 
 // Decision is what a rule ordered.
 type Decision struct {
+	At          *Time         `json:"at"` // null: there was none
 	Stage       policy.Stage  `json:"stage"`
 	Rule        string        `json:"rule"`
 	Action      policy.Action `json:"action"`
