@@ -41,6 +41,15 @@ func Defaults() Config {
 	return Config{Learn: 6 * time.Hour, MinCalls: 10, MaxShift: 1}
 }
 
+// Shift is what a surge (arrivals over the usual rate) adds to the prior log-odds of a
+// machine.
+func (c Config) Shift(surge float64) float64 {
+	if surge <= 1 {
+		return 0
+	}
+	return min(gain*math.Log(surge), c.MaxShift)
+}
+
 // Check reports every mistake.
 func (c Config) Check(fault func(path, format string, args ...any)) {
 	if c.Agents < 0 || c.Agents > 1e6 {
@@ -160,9 +169,7 @@ func (m *Meter) load() policy.Load {
 	if usual := max(m.usual, 1); m.known() && m.sum >= m.config.MinCalls {
 		l.Surge = float64(m.sum) / usual
 	}
-	if l.Surge > 1 {
-		l.Shift = min(gain*math.Log(l.Surge), m.config.MaxShift)
-	}
+	l.Shift = m.config.Shift(l.Surge)
 	return l
 }
 

@@ -49,7 +49,7 @@ func (c *Call) askListening(at time.Time) {
 		return
 	}
 	c.facts.Stage = policy.Listening
-	d := c.bench.Rules.Decide(c.facts, c.verdict.Evidence)
+	d := c.rules()
 	if d.Reason == policy.ReasonNoRule && !(c.verdict.Class == policy.Human && c.bench.Rules.Judged(c.decision.Rule)) {
 		return
 	}
@@ -69,7 +69,14 @@ func (c *Call) askDialogue(at time.Time) {
 	}
 	c.facts.Stage = policy.Dialogue
 	c.facts.Screened, c.screenEnded = true, at
-	c.decide(c.bench.Rules.Decide(c.facts, c.verdict.Evidence))
+	c.decide(c.rules())
+}
+
+// rules asks the rules about the facts as they are.
+func (c *Call) rules() policy.Decision {
+	d := c.bench.Rules.Decide(c.facts, c.verdict.Evidence)
+	d.At = d.At.Add(-c.shift)
+	return d
 }
 
 // decide takes a decision that differs from the one in force, as news.

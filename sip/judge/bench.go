@@ -66,6 +66,7 @@ type Arrival struct {
 	Load          policy.Load    // what the call meets; zero: not known
 	Identity      *stir.Result   // what its Identity headers are worth; nil: they were not verified
 	Copy          *Copy          // the message is not the caller's own; nil: it is
+	Shift         time.Duration  // how much later than At it is to the rules, in a trial of another day; 0: it is At
 }
 
 // Copy is a call that a recording client sends a copy of (RFC 7866). The INVITE is
@@ -98,7 +99,7 @@ func (b *Bench) Open(a Arrival) (*Call, policy.Decision, error) {
 	}
 	c.describe(a, target)
 	c.evaluate(a.At)
-	d := b.Rules.Decide(c.facts, c.verdict.Evidence)
+	d := c.rules()
 	c.take(d)
 	return c, d, nil
 }

@@ -20,8 +20,9 @@ import (
 // Every Call is ended with Ended or Abandon, else the Bench keeps it.
 type Call struct {
 	bench *Bench
-	start time.Time // the INVITE's
-	next  time.Time // the next tick
+	start time.Time     // the INVITE's
+	shift time.Duration // of the rules' now, see Arrival
+	next  time.Time     // the next tick
 	ended bool
 
 	print      fingerprint.Print
@@ -84,7 +85,7 @@ const lastTick = 2 * time.Hour
 
 func newCall(b *Bench, a Arrival) *Call {
 	return &Call{
-		bench: b, start: a.At, next: a.At.Add(tickEvery),
+		bench: b, start: a.At, shift: a.Shift, next: a.At.Add(tickEvery),
 		prior:      b.Config.prior(b.Fusion) + a.Load.Shift,
 		ear:        newEar(b.Voice, b.Turns),
 		facts:      policy.Facts{Stage: policy.Arrival},
@@ -291,7 +292,7 @@ func (c *Call) evaluate(at time.Time) {
 	}
 
 	f := &c.facts
-	f.Now = at.In(c.bench.zone)
+	f.Now = at.Add(c.shift).In(c.bench.zone)
 	f.Class, f.PMachine = v.Class, v.PMachine
 	f.WaitSeconds = at.Sub(c.start).Seconds()
 	f.HeardSeconds, f.SpeechSeconds = c.ear.heard(), c.ear.spoken()

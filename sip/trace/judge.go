@@ -30,6 +30,9 @@ type Options struct {
 	// it begins with nothing known. nil: one of the defaults. With Trunk only
 	// calls that come by a trunk count.
 	Meter *surge.Meter
+	// Given alters what the judge is told of an arrival, for trials of what a
+	// capture does not show: the load, the trunk, the day. nil: nothing is.
+	Given func(*judge.Arrival)
 	// Failed is told when judging a call broke; the call is told unjudged. May
 	// be nil.
 	Failed func(callID string, err error)
@@ -117,6 +120,9 @@ func (t *reader) summon(c *call, m *message, src netip.AddrPort, at time.Time, t
 	t.guard(c, func() {
 		if t.options.Identity != nil && !w.copied {
 			a.Identity = t.options.Identity(a.Raw, at, a.TrustIdentity)
+		}
+		if t.options.Given != nil {
+			t.options.Given(&a)
 		}
 		j, _, err := t.options.Bench.Open(a)
 		if err != nil {

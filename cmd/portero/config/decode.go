@@ -130,7 +130,7 @@ func (r *reader) unknown(key *yaml.Node, path string, fs []field) {
 	fmt.Fprintf(&b, "unknown key %q", key.Value)
 	if near := nearest(key.Value, keys(fs)); near != "" {
 		fmt.Fprintf(&b, ", did you mean %s?", near)
-	} else if at := homes(reflect.TypeFor[Config](), "", key.Value); len(at) > 0 {
+	} else if at := homes(r.whole, "", key.Value); len(at) > 0 {
 		fmt.Fprintf(&b, ", which belongs to %s", strings.Join(at, " or "))
 	}
 	fmt.Fprintf(&b, "; allowed: %s", strings.Join(keys(fs), ", "))

@@ -52,13 +52,14 @@ func Parse(name string, b []byte) (*Config, error) {
 type reader struct {
 	name   string
 	source []byte
+	whole  reflect.Type // that the file is read into
 	faults Faults
 	at     map[string]place // where each path stands in the file
 	said   map[string]bool  // paths whose values the decoder could not take
 }
 
 func newReader(name string, b []byte) *reader {
-	return &reader{name: name, source: b, at: map[string]place{}, said: map[string]bool{}}
+	return &reader{name: name, source: b, whole: reflect.TypeFor[Config](), at: map[string]place{}, said: map[string]bool{}}
 }
 
 // read decodes the file into c, one fault for each mistake. It says false when

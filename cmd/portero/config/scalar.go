@@ -48,6 +48,9 @@ func allowed(t reflect.Type) string {
 	case urlType:
 		return "a URL, like https://example.com/path"
 	}
+	if a, ok := reflect.Zero(t).Interface().(interface{ Allowed() string }); ok {
+		return a.Allowed()
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true, false"
