@@ -48,7 +48,9 @@ func ReadFile(path string, into any) (*File, error) {
 }
 
 // Fault notes a mistake at a path such as cases[0].expect.class.
-func (f *File) Fault(path, format string, args ...any) { f.reader.checkFault("")(path, format, args...) }
+func (f *File) Fault(path, format string, args ...any) {
+	f.reader.checkFault("")(path, format, args...)
+}
 
 // Err is Faults, or nil when there is no mistake.
 func (f *File) Err() error {
