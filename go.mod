@@ -10,6 +10,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/gopacket/gopacket v1.7.7
 	github.com/icholy/digest v1.2.0
+	github.com/klauspost/compress v1.20.2
 	github.com/mewkiz/flac v1.0.14
 	github.com/miekg/dns v1.1.73
 	github.com/pion/dtls/v3 v3.1.15

@@ -10,7 +10,7 @@ import (
 type inspectCmd struct {
 	JSON     bool     `help:"One JSON document a capture, a line each."`
 	Config   string   `type:"path" placeholder:"FILE" help:"Configuration whose trunks, rules and judgement apply (YAML). Without it: no trunks, no rules, built-in judgement."`
-	Captures []string `arg:"" name:"capture" help:"pcap or pcapng files, also gzip-compressed; - is standard input."`
+	Captures []string `arg:"" name:"capture" help:"pcap, pcapng or snoop files, also compressed with gzip or zstd; - is standard input."`
 }
 
 // Help is shown below the flags.

@@ -3,16 +3,13 @@ package trace
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 )
 
 // ErrCut says that a capture ends in the middle of a packet, as when the disk
@@ -27,15 +24,25 @@ type Packet struct {
 	Data   []byte          // as captured, perhaps shorter than on the wire; valid until the next Next
 }
 
-// Capture reads the packets of a pcap or pcapng file, also gzip-compressed.
+// Capture reads the packets of a pcap, pcapng or snoop file, also compressed
+// with gzip or zstd.
 type Capture struct {
-	next func() (Packet, error)
-	n    int
+	// Secrets is called with the key log of each Decryption Secrets Block of a
+	// pcapng file, before the packets behind it; nil to pass over them. The bytes
+	// are valid during the call.
+	Secrets func(keyLog []byte)
+
+	next  func() (Packet, error)
+	n     int
+	empty int // packets without a byte, in a row
 }
 
-// maxRecord is the longest packet believed, bytes; Wireshark's own limit. A
-// longer one means that the file is not what it says.
-const maxRecord = 256 << 10
+// Limits on what a file may say of itself.
+const (
+	maxRecord  = 256 << 10 // bytes of a packet; Wireshark's own limit
+	maxNothing = 1 << 20   // packets without a byte, in a row: the file is filled up with zeros
+	fileBuffer = 512 << 10 // bytes read ahead; the longest record fits into it
+)
 
 // Magic numbers as they stand in the file, read little-endian.
 const (
@@ -48,22 +55,14 @@ const (
 // OpenCapture reads the head of a capture. The error says what the file is
 // instead, as far as can be told.
 func OpenCapture(r io.Reader) (*Capture, error) {
-	b := bufio.NewReaderSize(r, 64<<10)
-	head, err := b.Peek(4)
-	if err == nil && head[0] == 0x1f && head[1] == 0x8b {
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, fmt.Errorf("the gzip header cannot be read: %w", err)
-		}
-		b = bufio.NewReaderSize(z, 64<<10)
-		head, err = b.Peek(4)
-		if err != nil && err != io.EOF {
-			return nil, fmt.Errorf("the compressed file cannot be read: %w", unexpected(err))
-		}
+	b, err := decompressed(bufio.NewReaderSize(r, fileBuffer))
+	if err != nil {
+		return nil, err
 	}
+	head, err := b.Peek(4)
 	if len(head) == 0 {
 		if err != nil && err != io.EOF {
-			return nil, err
+			return nil, fmt.Errorf("the file cannot be read: %w", unexpected(err))
 		}
 		return nil, errors.New("the file is empty; a pcap or pcapng capture is needed")
 	}
@@ -83,9 +82,9 @@ func OpenCapture(r io.Reader) (*Capture, error) {
 		}
 	}
 	if bytes.Equal(head, []byte("snoo")) {
-		return nil, errors.New("a snoop capture; convert it with editcap -F pcapng")
+		return openSnoop(b)
 	}
-	return nil, fmt.Errorf("not a capture: it begins with the bytes % x; pcap and pcapng are read", head)
+	return nil, fmt.Errorf("not a capture: it begins with the bytes % x; pcap, pcapng and snoop are read", head)
 }
 
 // Next returns the next packet, io.EOF at the end, an error that wraps ErrCut
@@ -98,94 +97,34 @@ func (c *Capture) Next() (Packet, error) {
 	}
 	c.n++
 	p.Number = c.n
+	if len(p.Data) > 0 {
+		c.empty = 0
+	} else if c.empty++; c.empty > maxNothing {
+		return Packet{}, fmt.Errorf("packet %d and the %d before it are empty; the file is damaged", c.n, maxNothing)
+	}
 	return p, nil
 }
 
-// openClassic reads pcap (draft-ietf-opsawg-pcap). It is our own because the
-// library refuses the variants that are about: Kuznetsov's records, other minor
-// versions, lengths on the wire that are less than the captured ones.
-func openClassic(r io.Reader, order binary.ByteOrder, unit time.Duration, record int) (*Capture, error) {
-	var head [24]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("the 24-byte file header of a pcap file: %w", unexpected(err))
+// ends tells the end of a file at a record that begins at offset.
+func (c *Capture) ends(offset int64, err error) error {
+	if err == io.EOF {
+		return io.EOF
 	}
-	if v := order.Uint16(head[4:]); v != 2 {
-		return nil, fmt.Errorf("pcap version %d.%d; version 2 is read", v, order.Uint16(head[6:]))
-	}
-	// The upper bits say whether frames end in a checksum.
-	link := layers.LinkType(order.Uint32(head[20:]) & 0xffff)
-	c := &Capture{}
-	buf := make([]byte, 2048)
-	var rec [24]byte
-	offset := int64(len(head))
-	c.next = func() (Packet, error) {
-		switch _, err := io.ReadFull(r, rec[:record]); {
-		case err == io.EOF:
-			return Packet{}, io.EOF
-		case err != nil:
-			return Packet{}, fmt.Errorf("packet %d, byte %d: %w", c.n+1, offset, unexpected(err))
-		}
-		n := order.Uint32(rec[8:])
-		if n > maxRecord {
-			return Packet{}, fmt.Errorf("packet %d, byte %d: the record says it holds %d bytes, at most %d are believed; the file is damaged from here", c.n+1, offset, n, maxRecord)
-		}
-		if int(n) > cap(buf) {
-			buf = make([]byte, n)
-		}
-		if _, err := io.ReadFull(r, buf[:n]); err != nil {
-			return Packet{}, fmt.Errorf("packet %d, byte %d: %w", c.n+1, offset, unexpected(err))
-		}
-		offset += int64(record) + int64(n)
-		at := time.Unix(int64(order.Uint32(rec[:])), int64(order.Uint32(rec[4:]))*int64(unit)).UTC()
-		return Packet{At: at, Link: link, Data: buf[:n]}, nil
-	}
-	return c, nil
+	return fmt.Errorf("packet %d, byte %d: %w", c.n+1, offset, err)
 }
 
-// openNg reads pcapng (draft-ietf-opsawg-pcapng) with any mix of interfaces.
-func openNg(r io.Reader) (*Capture, error) {
-	in := &blocks{r: r}
-	why := func(err error) error {
-		switch {
-		case in.err != nil && in.err != io.EOF:
-			return in.err
-		case err == io.EOF || err == io.ErrUnexpectedEOF:
-			// The blocks are whole, so what is inside one asks for too much.
-			return errors.New("a block holds less than it says; the file is damaged from here")
-		}
-		return err
+// record returns the next n bytes, valid until the next call, io.EOF where
+// there is none, and ErrCut where there are too few.
+func record(b *bufio.Reader, n int) ([]byte, error) {
+	out, err := b.Peek(n)
+	if len(out) == n {
+		b.Discard(n) //nolint:errcheck // they are there
+		return out, nil
 	}
-	ng, err := pcapgo.NewNgReader(in, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
-	if err != nil {
-		return nil, fmt.Errorf("the section header of a pcapng file: %w", why(err))
+	if len(out) == 0 && err == io.EOF {
+		return nil, io.EOF
 	}
-	c := &Capture{}
-	c.next = func() (Packet, error) {
-		data, ci, err := readNg(ng)
-		if err == io.EOF && in.err == io.EOF {
-			return Packet{}, io.EOF
-		}
-		if err != nil {
-			return Packet{}, fmt.Errorf("packet %d, %w", c.n+1, why(err))
-		}
-		link, _ := ci.AncillaryData[0].(layers.LinkType)
-		return Packet{At: ci.Timestamp, Link: link, Data: data}, nil
-	}
-	return c, nil
-}
-
-// readNg turns a panic of the library into an error: the file is not ours.
-func readNg(ng *pcapgo.NgReader) (data []byte, ci gopacket.CaptureInfo, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("damaged block: %v", p)
-		}
-	}()
-	data, ci, err = ng.ZeroCopyReadPacketData()
-	if err == nil && len(data) > maxRecord {
-		err = fmt.Errorf("the block says it holds %d bytes, at most %d are believed; the file is damaged from here", len(data), maxRecord)
-	}
-	return data, ci, err
+	return nil, unexpected(err)
 }
 
 func unexpected(err error) error {

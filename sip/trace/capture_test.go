@@ -13,6 +13,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+	"github.com/klauspost/compress/zstd"
 )
 
 // classic writes two packets of 3 and 5 bytes as pcap.
@@ -74,6 +75,8 @@ func TestClassicVariants(t *testing.T) {
 		{"big-endian ns", classic(binary.BigEndian, magicNano, 0), 1},
 		{"Kuznetsov's", classic(binary.LittleEndian, magicModified, 8), time.Microsecond},
 		{"gzip", zipped.Bytes(), time.Microsecond},
+		{"zstd", zstded(t, classic(binary.BigEndian, magicMicro, 0)), time.Microsecond},
+		{"zstd behind a skippable frame", append([]byte("\x50\x2a\x4d\x18\x02\x00\x00\x00ab"), zstded(t, classic(binary.BigEndian, magicMicro, 0))...), time.Microsecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := packets(t, c.file)
@@ -140,7 +143,15 @@ func TestUnreadable(t *testing.T) {
 		{"empty", "empty", nil, 0, false},
 		{"three bytes", "only 3 bytes", le[:3], 0, false},
 		{"text", "begins with the bytes 49 4e 56 49", []byte("INVITE sip:bob"), 0, false},
-		{"snoop", "editcap", []byte("snoop\x00\x00\x00"), 0, false},
+		{"snoop header cut", "snoop file", []byte("snoop\x00\x00\x00"), 0, true},
+		{"snoop version 3", "snoop version 3", snoopFile(3, 4), 0, false},
+		{"snoop of FDDI", "data link type 8", snoopFile(2, 8), 0, false},
+		{"snoop cut", "packet 2, byte 44", snoopFile(2, 4)[:60], 1, true},
+		{"xz", "compressed with xz", []byte("\xfd7zXZ\x00\x00"), 0, false},
+		{"gzip cut", "packet 2", gzipped(t, string(le))[:50], 1, true},
+		{"zstd cut", "cannot be read", zstded(t, le)[:30], 0, true},
+		{"zstd damaged", "zstd", flip(zstded(t, le), 9), 0, false},
+		{"gzip header cut", "gzip header", gzipped(t, "x")[:5], 0, true},
 		{"header only half", "file header", le[:20], 0, true},
 		{"version 7", "version 7.", append([]byte{0xd4, 0xc3, 0xb2, 0xa1, 7, 0, 4, 0}, make([]byte, 16)...), 0, false},
 		{"cut in a record's head", "packet 2, byte 43", le[:24+16+3+7], 1, true},
@@ -163,6 +174,76 @@ func TestUnreadable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// snoopFile writes two packets of 3 and 5 bytes as RFC 1761 has it.
+func snoopFile(version, link uint32) []byte {
+	be := binary.BigEndian
+	b := be.AppendUint32(be.AppendUint32([]byte("snoop\x00\x00\x00"), version), link)
+	for i, data := range []string{"abc\x00", "defgh\x00\x00\x00"} {
+		size := uint32(3 + 2*i)
+		for _, v := range []uint32{900, size, 24 + uint32(len(data)), 0, 1700000000, uint32(500 + i)} {
+			b = be.AppendUint32(b, v)
+		}
+		b = append(b, data...)
+	}
+	return b
+}
+
+func TestSnoop(t *testing.T) {
+	got, err := packets(t, snoopFile(2, 4))
+	if err != nil || len(got) != 2 || string(got[1].Data) != "defgh" || got[1].Link != layers.LinkTypeEthernet || !got[1].At.Equal(time.Unix(1700000000, 501000)) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestBombs: a file that is small on disk must not cost without end.
+func TestBombs(t *testing.T) {
+	head := classic(binary.LittleEndian, magicMicro, 0)[:24]
+	t.Run("zeros", func(t *testing.T) {
+		c, err := OpenCapture(io.MultiReader(bytes.NewReader(head), zeros{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for err == nil {
+			_, err = c.Next()
+			n++
+		}
+		if n > maxNothing+2 || !strings.Contains(err.Error(), "are empty") {
+			t.Errorf("%d packets, %v", n, err)
+		}
+	})
+	t.Run("inflation", func(t *testing.T) {
+		// As far as the limit, nothing is decoded: it is the count that matters.
+		in := &inflation{name: "zstd", size: &counted{n: 1 << 20}, r: zeros{}, out: freeInflation - 1<<20}
+		b := make([]byte, 1<<20)
+		for i := range 3 {
+			if _, err := in.Read(b); (err != nil) != (i > 0) {
+				t.Errorf("after %d bytes: %v", in.out, err)
+			}
+		}
+	})
+	t.Run("window", func(t *testing.T) {
+		// A frame whose header asks for 1 TiB of window (RFC 8878 section 3.1.1.1.2).
+		if _, err := packets(t, []byte("\x28\xb5\x2f\xfd\x00\xf0\x01\x00\x00")); err == nil || !strings.Contains(err.Error(), "zstd") {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func zstded(t testing.TB, b []byte) []byte {
+	t.Helper()
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1024), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close() //nolint:errcheck // writes nowhere
+	return w.EncodeAll(b, nil)
 }
 
 // flip changes one byte of a file.
