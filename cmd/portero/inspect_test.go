@@ -48,6 +48,14 @@ type inspected struct {
 			Seconds     float64 `json:"seconds"`
 			Digits      string  `json:"digits"`
 		} `json:"streams"`
+		Hops []struct {
+			Source      string `json:"source"`
+			Destination string `json:"destination"`
+			Transport   string `json:"transport"`
+			Messages    int    `json:"messages"`
+			Repeats     int    `json:"repeats"`
+			FirstAt     string `json:"first_at"`
+		} `json:"hops"`
 		Fingerprint *struct {
 			ID        string `json:"id"`
 			Stack     string `json:"stack"`

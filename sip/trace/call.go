@@ -42,6 +42,8 @@ type call struct {
 	auth     int       // last 401 or 407, 0 again when an INVITE followed it
 
 	hop     hop
+	way     way
+	ladder  ladder
 	media   []*endpoint
 	epoch   int // counts changes of media
 	streams []*stream
@@ -216,6 +218,7 @@ func (c *call) report(prior float64) *Call {
 		InviteAt: moment(c.inviteAt), RingingAt: moment(c.ringAt),
 		AnsweredAt: moment(c.answerAt), EndedAt: moment(c.ended()),
 		Streams: []Stream{}, heard: -1,
+		Hops: c.way.hops, Messages: c.ladder.messages, MessagesLeftOut: c.ladder.left,
 	}
 	for code, n := range c.responses {
 		r.Responses[strconv.Itoa(code)] = n

@@ -13,8 +13,11 @@ import (
 	"github.com/portero/portero/sip/sdp"
 )
 
-// Options says before whom calls are put.
+// Options says before whom calls are put, and what is told of them.
 type Options struct {
+	// Messages asks for the SIP messages of each call: up to 2,000, and 512 KiB of
+	// their bytes, a call. Without it none are held.
+	Messages bool
 	// Bench judges the calls whose INVITE was captured; nil: none are judged.
 	Bench *judge.Bench
 	// Trunk names the trunk that an INVITE's source belongs to, and says

@@ -19,7 +19,8 @@ type message struct {
 	from, to   address
 	cseq       string // its number, as written
 	cseqMethod string
-	length     int // Content-Length, -1 when absent or unreadable
+	branch     string // of the top Via
+	length     int    // Content-Length, -1 when absent or unreadable
 	bodyType   string
 	body       []byte
 }
@@ -193,6 +194,11 @@ func (m *message) header(line []byte) {
 		if f := strings.Fields(unfold(value)); m.cseq == "" && len(f) == 2 {
 			m.cseq, m.cseqMethod = clip(f[0]), clip(f[1])
 		}
+	case is(name, "via", 'v'):
+		if m.branch == "" {
+			top, _, _ := strings.Cut(unfold(value), ",")
+			m.branch = clip(parameter(top, "branch"))
+		}
 	case is(name, "content-length", 'l'):
 		if n, err := strconv.ParseUint(unfold(value), 10, 24); err == nil && m.length < 0 {
 			m.length = int(n)
@@ -202,6 +208,15 @@ func (m *message) header(line []byte) {
 			m.bodyType = unfold(value)
 		}
 	}
+}
+
+// number is that of the CSeq, -1 when there is none.
+func (m *message) number() int {
+	n, err := strconv.ParseUint(m.cseq, 10, 32)
+	if err != nil {
+		return -1
+	}
+	return int(n)
 }
 
 // is compares a header's name; short is its compact form, 0 for none.

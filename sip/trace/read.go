@@ -153,6 +153,10 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	}
 	c.message(m, src, dst, at)
 	t.piece(c, src, dst, at, transport, m.raw)
+	hop, repeat := c.way.file(m, src, dst, at, transport)
+	if t.options.Messages {
+		c.ladder.add(m, Message{Frame: t.summary.Packets, At: Time{at}, Source: src, Destination: dst, Transport: transport, Hop: hop, Repeat: repeat})
+	}
 	t.testify(c, m, src, dst, at, transport)
 	c.witness.saw(at, t.summary.Packets)
 	body := m.description()

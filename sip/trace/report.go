@@ -28,6 +28,10 @@ type Call struct {
 
 	Streams []Stream `json:"streams"`
 
+	Hops            []Hop     `json:"hops"`                        // its way, in the order in which they were seen
+	Messages        []Message `json:"messages,omitempty"`          // if Options.Messages asks for them
+	MessagesLeftOut int       `json:"messages_left_out,omitempty"` // beyond the 2,000 that are kept of a call
+
 	// The three below are never null. A call that was not put before a judge (its
 	// INVITE was not captured) has class unknown, and empty texts in the others.
 	Fingerprint *Fingerprint `json:"fingerprint"`
