@@ -47,6 +47,8 @@ type inspected struct {
 			JitterMs    float64 `json:"jitter_ms"`
 			Seconds     float64 `json:"seconds"`
 			Digits      string  `json:"digits"`
+			Side        string  `json:"side"`
+			SRTP        bool    `json:"srtp"`
 		} `json:"streams"`
 		Hops []struct {
 			Source      string `json:"source"`

@@ -7,6 +7,9 @@
 // the file, and the file says how much. When the disk has no room, recording
 // stops, and calls go on.
 //
+// Calls out of a capture are written by a Tape, which is given frames and has no
+// goroutine.
+//
 // It refuses to decide who is recorded (that is the door, by the configuration),
 // to announce it, and to keep a file longer than it was told.
 package record

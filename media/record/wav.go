@@ -9,59 +9,34 @@ import (
 	"github.com/portero/portero/media/codec"
 )
 
-const (
-	wavHeader = 44
-	// settle is how long after its moment a sample is written: packets that are
-	// late until then find their place.
-	settle = time.Second
-	// drift is how far a stream's timestamps may go away from the arrival of its
-	// packets before they are believed no more: a sender that was silent without
-	// counting, or whose clock runs at another rate.
-	drift = 300 * time.Millisecond
-)
+// wavHeader is the length of a file's header.
+const wavHeader = 44
 
-// wav is a stereo file in the making: a window of samples that are not yet
-// written, and behind it the file. Sample 0 is the recording's start.
+// wav is a stereo file in the making, fed with packets.
 type wav struct {
-	start   time.Time
+	*Stereo
 	tracks  [2]track
-	window  []int16 // of both channels in turn
-	base    int     // the sample that the window begins with
-	late    uint64  // frames that came when their place was written
-	buf     []byte
 	written int64 // bytes of samples
 }
 
 // track is one side's stream.
 type track struct {
 	decoder *codec.Decoder
-	clocks  [128]int // Hz, of negotiated payload types
-
-	anchored bool
-	ts       uint32 // the timestamp of
-	at       int    // this sample
-	ssrc     uint32
-	pt       uint8
+	ssrc    uint32
 }
 
 func newWAV(start time.Time) *wav {
-	w := &wav{start: start}
+	w := &wav{Stereo: NewStereo(start)}
 	for i := range w.tracks {
 		w.tracks[i].decoder = codec.NewDecoder()
 	}
 	return w
 }
 
-// sample is the number of the sample at a moment.
-func (w *wav) sample(at time.Time) int {
-	return int(at.Sub(w.start) * codec.Rate / time.Second)
-}
-
 // payload tells what a payload type means.
 func (w *wav) payload(pt uint8, name string, clock int) {
 	for i := range w.tracks {
 		w.tracks[i].decoder.Payload(pt, name, clock)
-		w.tracks[i].clocks[pt&127] = clock
 	}
 }
 
@@ -70,55 +45,11 @@ func (w *wav) packet(side int, b []byte, at time.Time) {
 	t := &w.tracks[side]
 	if p, err := codec.ParseRTP(b); err == nil {
 		if p.SSRC != t.ssrc {
-			t.anchored = false
+			w.Restart(side)
 		}
-		t.ssrc, t.pt = p.SSRC, p.PayloadType
+		t.ssrc = p.SSRC
 	}
-	_ = t.decoder.Packet(b, at, func(f *codec.Frame) { w.frame(t, side, f) }, nil)
-}
-
-// frame puts samples where they belong: by their timestamp, as long as that
-// agrees with their arrival.
-func (w *wav) frame(t *track, side int, f *codec.Frame) {
-	arrived := w.sample(f.At)
-	clock := t.clocks[t.pt&127]
-	if clock <= 0 {
-		clock = codec.Rate
-	}
-	at := t.at + int(int64(int32(f.Timestamp-t.ts))*codec.Rate/int64(clock))
-	if away := at - arrived; !t.anchored || away > samples(drift) || away < -samples(drift) {
-		t.anchored = true
-		at = max(arrived, 0)
-	}
-	t.ts, t.at = f.Timestamp, at
-	w.put(side, at, f.PCM)
-}
-
-func samples(d time.Duration) int { return int(d * codec.Rate / time.Second) }
-
-// put writes samples of a side into the window.
-func (w *wav) put(side, at int, pcm []int16) {
-	if early := w.base - at; early > 0 {
-		if early >= len(pcm) {
-			if len(pcm) > 0 {
-				w.late++
-			}
-			return
-		}
-		at, pcm = w.base, pcm[early:]
-	}
-	i := at - w.base
-	w.reach(i + len(pcm))
-	for k, v := range pcm {
-		w.window[2*(i+k)+side] = v
-	}
-}
-
-// reach makes the window n samples long.
-func (w *wav) reach(n int) {
-	for len(w.window) < 2*n {
-		w.window = append(w.window, 0, 0)
-	}
+	_ = t.decoder.Packet(b, at, func(f *codec.Frame) { w.Frame(side, f) }, nil)
 }
 
 // begin writes a header that says nothing of the length yet.
@@ -128,32 +59,20 @@ func (w *wav) begin(f io.Writer) error {
 }
 
 // flush writes all that is older than settle.
-func (w *wav) flush(f io.Writer, now time.Time) error { return w.write(f, w.sample(now.Add(-settle))) }
+func (w *wav) flush(f io.Writer, now time.Time) error { return w.write(f, now.Add(-settle)) }
 
-// write writes the samples before the one of a number; gaps are silence.
-func (w *wav) write(f io.Writer, until int) error {
-	n := until - w.base
-	if n <= 0 {
-		return nil
-	}
-	w.reach(n)
-	w.buf = w.buf[:0]
-	for _, v := range w.window[:2*n] {
-		w.buf = binary.LittleEndian.AppendUint16(w.buf, uint16(v))
-	}
-	w.window = append(w.window[:0], w.window[2*n:]...)
-	w.base = until
-	k, err := f.Write(w.buf)
-	w.written += int64(k)
+func (w *wav) write(f io.Writer, until time.Time) error {
+	n, err := w.Write(f, until)
+	w.written += n
 	return err
 }
 
 // finish writes the rest up to the end, a comment, and the lengths.
 func (w *wav) finish(f *os.File, end time.Time, about []comment) error {
 	for i := range w.tracks {
-		w.tracks[i].decoder.Flush(func(fr *codec.Frame) { w.frame(&w.tracks[i], i, fr) }, nil)
+		w.tracks[i].decoder.Flush(func(fr *codec.Frame) { w.Frame(i, fr) }, nil)
 	}
-	if err := w.write(f, w.sample(end)); err != nil {
+	if err := w.write(f, end); err != nil {
 		return err
 	}
 	info := list(about)

@@ -48,6 +48,7 @@ type call struct {
 	epoch   int // counts changes of media
 	streams []*stream
 	witness *witness
+	hearing *hearing // of who listens to it; nil: nobody yet
 	closed  bool
 }
 

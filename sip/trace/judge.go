@@ -42,6 +42,9 @@ type Options struct {
 	// Pieces is given every message and RTP packet of every call as it is filed
 	// with it, also of Call-IDs that turn out to be no call. May be nil.
 	Pieces func(Piece)
+	// Listen is asked who listens to a call, once, when its first audio comes; nil
+	// as the answer: nobody. May be nil.
+	Listen func(callID string) Listener
 }
 
 // behind is how much later than the capture's time the judge's ticks are run.

@@ -17,6 +17,7 @@ type endpoint struct {
 	call   *call
 	codecs map[uint8]sdp.Codec
 	callee bool // the audio of the side that was called, as told to the caller
+	caller bool // the caller's audio, as told to the side that was called
 	secure bool // SRTP: what comes here cannot be heard
 	other  bool // of a recording session: whom its caller talks to
 }
@@ -24,8 +25,8 @@ type endpoint struct {
 // describe notes where a description says media is to go, and returns the
 // endpoints that are new or changed. sender is where the message came from; it
 // stands for a connection address that is a name. callee is true when the
-// message told the caller where to send.
-func (c *call) describe(d *sdp.Description, sender netip.Addr, callee bool) []*endpoint {
+// message told the caller where to send, caller when it told so of the caller.
+func (c *call) describe(d *sdp.Description, sender netip.Addr, callee, caller bool) []*endpoint {
 	var out []*endpoint
 	audio, other := c.voice(d), c.otherVoice(d)
 	for _, m := range d.Media {
@@ -42,6 +43,7 @@ func (c *call) describe(d *sdp.Description, sender netip.Addr, callee bool) []*e
 					e.codecs[pt] = k
 				}
 				e.callee = e.callee || callee && m == audio
+				e.caller = e.caller || caller && m == audio
 				e.other = callee && m == other
 				_, keyed := m.Attribute("crypto") // at best effort (RFC 8643): who answers with a key has agreed
 				e.secure = keyed || strings.Contains(strings.ToUpper(m.Proto), "SAVP")

@@ -168,7 +168,7 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 		return
 	}
 	toCaller, fromCaller := c.hop.toCaller(src, dst), c.hop.fromCaller(src, dst)
-	media := c.describe(d, src.Addr(), toCaller)
+	media := c.describe(d, src.Addr(), toCaller, fromCaller)
 	if toCaller || fromCaller {
 		t.agree(c, d, fromCaller)
 	}
@@ -216,6 +216,7 @@ func (t *reader) rtp(s *segment, h header12) {
 	st.call.last = later(st.call.last, s.at)
 	st.packet(h, s.payload, s.at)
 	t.piece(st.call, s.src, s.dst, s.at, "", s.payload)
+	t.listen(st, s.payload, s.at)
 	st.call.witness.saw(s.at, t.summary.Packets)
 	if st.heard {
 		t.overhear(st.call, s.src, s.payload, s.at)
@@ -255,6 +256,7 @@ func (t *reader) adopt(s *stray, c *call) {
 		h, _ := rtpHeader(b)
 		st.packet(h, b, p.at)
 		t.piece(c, s.key.src, s.key.dst, p.at, "", b)
+		t.listen(st, b, p.at)
 		if st.heard {
 			t.overhear(c, s.key.src, b, p.at)
 		} else {
@@ -292,6 +294,7 @@ func (t *reader) sweepOldest() {
 func (t *reader) close(c *call) {
 	delete(t.calls, c.id)
 	t.dismiss(c, c.last)
+	c.hearing.end()
 	for _, e := range c.media {
 		if t.endpoints[e.addr] == e {
 			delete(t.endpoints, e.addr)

@@ -78,6 +78,8 @@ type Stream struct {
 	Jitter      float64        `json:"jitter_ms"` // mean of the running estimate (RFC 3550 section 6.4.1)
 	Seconds     float64        `json:"seconds"`   // first packet to last
 	Digits      string         `json:"digits"`    // keys of RFC 4733 events
+	Side        Side           `json:"side"`      // who speaks in it; "" where that does not show
+	SRTP        bool           `json:"srtp"`      // encrypted: measured, not heard
 }
 
 // SSRC is written as 0x and eight digits, as Wireshark does.

@@ -59,6 +59,9 @@ type stream struct {
 
 	spoken bool // it comes from there: what the caller hears
 
+	side   Side // who speaks in it
+	secure bool // SRTP
+
 	events *codec.Decoder // made for the first event
 	digits []byte
 }
@@ -93,6 +96,7 @@ func (s *stream) lookup(pt uint8) {
 	c, ok := sdp.Codec{PT: pt}, false
 	rank := 0
 	s.heard, s.spoken = false, false
+	s.side, s.secure = s.call.side(s.key)
 	for _, e := range s.call.media {
 		if e.addr == s.key.src && e.callee && !e.secure {
 			s.spoken = true
@@ -163,7 +167,7 @@ func (s *stream) report() Stream {
 	r := Stream{
 		SSRC: SSRC(s.key.ssrc), Source: s.key.src, Destination: s.key.dst,
 		Packets: s.stats.Packets, Lost: s.stats.Lost(), Jitter: s.stats.Jitter(),
-		Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(), Digits: string(s.digits),
+		Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(), Digits: string(s.digits), Side: s.side, SRTP: s.secure,
 	}
 	var best typeCount
 	for _, t := range s.types {
