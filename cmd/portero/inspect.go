@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/csv"
 	"fmt"
 
 	"github.com/portero/portero/cmd/portero/config"
@@ -8,7 +9,13 @@ import (
 )
 
 type inspectCmd struct {
-	JSON     bool     `help:"One JSON document a capture, a line each."`
+	found  int  // calls shown so far
+	headed bool // the CSV form has its line of names
+
+	inspectFilter
+
+	JSON     bool     `xor:"form" help:"One JSON document a capture, a line each."`
+	CSV      bool     `xor:"form" help:"A line a call, for spreadsheets."`
 	Config   string   `type:"path" placeholder:"FILE" help:"Configuration whose trunks, rules and judgement apply (YAML). Without it: no trunks, no rules, built-in judgement."`
 	Captures []string `arg:"" name:"capture" help:"pcap, pcapng or snoop files, also compressed with gzip or zstd; - is standard input."`
 }
@@ -27,7 +34,7 @@ Exit status: 0 when every capture was read; 1 when one could not be read (a line
 }
 
 // Run inspects the captures one after the other.
-func (c inspectCmd) Run(p printer) error {
+func (c *inspectCmd) Run(p printer) error {
 	cfg := config.Defaults()
 	if c.Config != "" {
 		loaded, err := loadConfig(p, c.Config)
@@ -52,11 +59,14 @@ func (c inspectCmd) Run(p printer) error {
 			fmt.Fprintf(p.Err(), "inspect: %s: %v\n", name, err)
 		}
 	}
+	if failed == nil && c.Call != "" && c.found == 0 {
+		failed = fmt.Errorf("inspect: no call %q; the table has each call's number and Call-ID", c.Call)
+	}
 	return failed
 }
 
 // capture reads one file. The error says why it was not read to its end.
-func (c inspectCmd) capture(p printer, o trace.Options, name string) error {
+func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 	in, err := openCapture(name)
 	if err != nil {
 		return err
@@ -69,12 +79,17 @@ func (c inspectCmd) capture(p printer, o trace.Options, name string) error {
 		warn("call %s: %v; the call is told unjudged", plain(id), err)
 	}
 	w := sheet(&table{out: p.Out(), capture: name})
-	if c.JSON {
+	switch {
+	case c.JSON:
 		w = &document{out: p.Out(), capture: name}
+	case c.CSV:
+		w = &lines{out: csv.NewWriter(p.Out()), capture: name, headed: &c.headed}
 	}
-	sum, err := readCapture(in, o, w.call, warn)
+	s := &sieve{sheet: w, filter: &c.inspectFilter}
+	sum, err := readCapture(in, o, s.take, warn)
+	c.found += s.shown
 	if err == nil || sum.Packets > 0 {
-		if werr := w.end(sum); werr != nil {
+		if werr := s.end(sum); werr != nil {
 			return fmt.Errorf("cannot write the result: %w", werr)
 		}
 	}
@@ -83,6 +98,6 @@ func (c inspectCmd) capture(p printer, o trace.Options, name string) error {
 
 // sheet is a form in which calls are written.
 type sheet interface {
-	call(*trace.Call)
-	end(trace.Summary) error // what writing failed on, if it did
+	call(number int, c *trace.Call) // its number in the capture, from 1
+	end(trace.Summary) error        // what writing failed on, if it did
 }

@@ -18,7 +18,7 @@ type document struct {
 	err     error
 }
 
-func (d *document) call(c *trace.Call) {
+func (d *document) call(_ int, c *trace.Call) {
 	if d.begin() {
 		d.write(",")
 	}

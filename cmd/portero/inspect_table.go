@@ -17,6 +17,7 @@ type table struct {
 	out     io.Writer
 	capture string
 	calls   int
+	hidden  int // calls that the filters keep out
 	err     error
 }
 
@@ -26,7 +27,7 @@ const row = "%-18s %-15s %-15s %-14s %-7s %7s %5s %7s  %-9s %4s %s\n"
 // indent of the lines below a call's.
 const indent = "    "
 
-func (t *table) call(c *trace.Call) {
+func (t *table) call(number int, c *trace.Call) {
 	if t.calls == 0 {
 		t.printf("%s\n", plain(t.capture))
 		t.printf(row, "TIME (UTC)", "FROM", "TO", "OUTCOME", "CODEC", "PACKETS", "LOST", "JITTER", "CLASS", "P", "ACTION")
@@ -50,6 +51,7 @@ func (t *table) call(c *trace.Call) {
 	}
 	t.printf(row, at, cell(c.FromUser, 15), cell(c.ToUser, 15), cell(outcome, 14), cell(codec, 7), packets, lost, jitter,
 		string(c.Verdict.Class), fmt.Sprintf("%.2f", c.Verdict.PMachine), cell(string(c.Decision.Action), 10))
+	t.below(fmt.Sprintf("%6s ", fmt.Sprintf("#%d", number)), about(c))
 	if d := c.Decision; d.Rule != "" {
 		to := ""
 		if d.Destination != "" && d.Destination != string(d.Action) {
@@ -65,6 +67,21 @@ func (t *table) call(c *trace.Call) {
 	for _, e := range evidence {
 		t.below(fmt.Sprintf("%+6.2f ", e.LLR), e.Says+" ["+e.Name+"]")
 	}
+}
+
+// about is the rest of what there is to say of a call in a line.
+func about(c *trace.Call) string {
+	out := []string{cmp.Or(c.CallID, "no Call-ID")}
+	if c.AnsweredAt != nil && c.EndedAt != nil {
+		out = append(out, fmt.Sprintf("%.1f s", c.EndedAt.Sub(c.AnsweredAt.Time).Seconds()))
+	}
+	if len(c.Hops) > 1 {
+		out = append(out, fmt.Sprintf("%d hops", len(c.Hops)))
+	}
+	if c.Fingerprint.Stack != "" {
+		out = append(out, c.Fingerprint.Stack)
+	}
+	return strings.Join(out, " · ")
 }
 
 // below writes a line under a call's, with as many more as it needs.
@@ -86,7 +103,10 @@ func (t *table) end(sum trace.Summary) error {
 	if t.calls == 0 {
 		t.printf("%s\n", plain(t.capture))
 	}
-	t.printf("%d calls in %d packets, %d SIP messages", t.calls, sum.Packets, sum.Messages)
+	if t.hidden > 0 {
+		t.printf("%d of ", t.calls)
+	}
+	t.printf("%d calls in %d packets, %d SIP messages", t.calls+t.hidden, sum.Packets, sum.Messages)
 	if n := len(sum.Strays); n > 0 {
 		t.printf("; %d RTP streams belong to no call", n)
 	}

@@ -45,6 +45,7 @@ type inspected struct {
 			Packets     int     `json:"packets"`
 			Lost        int     `json:"lost"`
 			JitterMs    float64 `json:"jitter_ms"`
+			FirstAt     string  `json:"first_at"`
 			Seconds     float64 `json:"seconds"`
 			Digits      string  `json:"digits"`
 			Side        string  `json:"side"`

@@ -118,7 +118,7 @@ func (t *strays) left() []Stream {
 			SSRC: SSRC(s.key.ssrc), Source: s.key.src, Destination: s.key.dst,
 			PayloadType: int(s.pt), Codec: c.Name,
 			Packets: s.stats.Packets, Lost: s.stats.Lost(), Jitter: s.stats.Jitter(),
-			Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(),
+			FirstAt: Time{s.stats.FirstAt}, Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(),
 		}
 	}
 	return out

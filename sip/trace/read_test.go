@@ -120,7 +120,7 @@ func TestStreamFigures(t *testing.T) {
 		if g.Seconds < 0.4 || g.Seconds > 1.2 || g.Jitter > 7 {
 			t.Errorf("stream %d: %v s, jitter %v ms", i, g.Seconds, g.Jitter)
 		}
-		g.Seconds, g.Jitter = 0, 0
+		g.Seconds, g.Jitter, g.FirstAt = 0, 0, Time{}
 		if g != want[i] {
 			t.Errorf("stream %d is %+v, want %+v", i, g, want[i])
 		}
@@ -282,7 +282,7 @@ func TestJSON(t *testing.T) {
 	}
 	want := `{"call_id":"j","from_user":"alice","to_user":"bob","methods":{"ACK":1,"INVITE":1},"responses":{"486":1},"final_code":486,"outcome":"busy",` +
 		`"invite_at":"2026-03-01T12:00:00.123456789Z","ringing_at":null,"answered_at":null,"ended_at":"2026-03-01T12:00:00.133456789Z",` +
-		`"streams":[{"ssrc":"0x0000002a","source":"192.0.2.1:4000","destination":"192.0.2.2:6000","payload_type":0,"codec":"PCMU","packets":1,"lost":0,"jitter_ms":0,"seconds":0,"digits":"","side":"caller","srtp":false}],` +
+		`"streams":[{"ssrc":"0x0000002a","source":"192.0.2.1:4000","destination":"192.0.2.2:6000","payload_type":0,"codec":"PCMU","packets":1,"lost":0,"jitter_ms":0,"first_at":"2026-03-01T12:00:00.153456789Z","seconds":0,"digits":"","side":"caller","srtp":false}],` +
 		`"hops":[{"source":"192.0.2.1:5060","destination":"192.0.2.2:5060","transport":"udp","messages":3,"repeats":0,"first_at":"2026-03-01T12:00:00.123456789Z"}],` +
 		`"fingerprint":{"id":"","stack":"","user_agent":""},"verdict":{"class":"unknown","p_machine":0.2,"prior":0.2,"evidence":[],"course":[]},` +
 		`"decision":{"at":null,"stage":"","rule":"","action":"","destination":"","reason":""},"decisions":[]}`

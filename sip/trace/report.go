@@ -46,9 +46,23 @@ type Call struct {
 // where the caller was told to send. nil when there was none.
 func (c *Call) CallerStream() *Stream {
 	if c.heard < 0 {
-		return nil
+		return c.longest(Caller) // encrypted, or on its way to elsewhere
 	}
 	return &c.Streams[c.heard]
+}
+
+// FarStream is the longest of the streams that the caller heard; nil when there was
+// none.
+func (c *Call) FarStream() *Stream { return c.longest(Far) }
+
+func (c *Call) longest(side Side) *Stream {
+	var best *Stream
+	for i := range c.Streams {
+		if s := &c.Streams[i]; s.Side == side && (best == nil || s.Packets > best.Packets) {
+			best = s
+		}
+	}
+	return best
 }
 
 // Outcome says how a call attempt went.
@@ -76,10 +90,11 @@ type Stream struct {
 	Packets     int            `json:"packets"`
 	Lost        int            `json:"lost"`      // by extended sequence number, at least 0 (RFC 3550 appendix A.3)
 	Jitter      float64        `json:"jitter_ms"` // mean of the running estimate (RFC 3550 section 6.4.1)
-	Seconds     float64        `json:"seconds"`   // first packet to last
-	Digits      string         `json:"digits"`    // keys of RFC 4733 events
-	Side        Side           `json:"side"`      // who speaks in it; "" where that does not show
-	SRTP        bool           `json:"srtp"`      // encrypted: measured, not heard
+	FirstAt     Time           `json:"first_at"`
+	Seconds     float64        `json:"seconds"` // first packet to last
+	Digits      string         `json:"digits"`  // keys of RFC 4733 events
+	Side        Side           `json:"side"`    // who speaks in it; "" where that does not show
+	SRTP        bool           `json:"srtp"`    // encrypted: measured, not heard
 }
 
 // SSRC is written as 0x and eight digits, as Wireshark does.

@@ -167,7 +167,7 @@ func (s *stream) report() Stream {
 	r := Stream{
 		SSRC: SSRC(s.key.ssrc), Source: s.key.src, Destination: s.key.dst,
 		Packets: s.stats.Packets, Lost: s.stats.Lost(), Jitter: s.stats.Jitter(),
-		Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(), Digits: string(s.digits), Side: s.side, SRTP: s.secure,
+		FirstAt: Time{s.stats.FirstAt}, Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(), Digits: string(s.digits), Side: s.side, SRTP: s.secure,
 	}
 	var best typeCount
 	for _, t := range s.types {
