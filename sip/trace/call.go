@@ -18,12 +18,14 @@ const (
 	lingerEnded  = 64 * time.Second // 128·T1: every retransmission has come by then
 	lingerTrying = 5 * time.Minute  // more than any Timer C
 	lingerTalk   = time.Hour        // an answered call whose BYE was not captured
+	lingerIdle   = time.Hour        // no call: the usual life of a registration
 )
 
 // call gathers the messages of one Call-ID, call or not.
 type call struct {
 	id   string
 	last time.Time // of a message or a media packet
+	due  time.Time // when it is looked at next
 
 	from, to  address // of the first initial INVITE, else of the first message
 	invited   bool    // an INVITE or a response to one was seen: it is a call
@@ -41,15 +43,28 @@ type call struct {
 	final    int       // last final response that was neither 2xx nor a challenge
 	auth     int       // last 401 or 407, 0 again when an INVITE followed it
 
-	hop     hop
-	way     way
-	ladder  ladder
-	media   []*endpoint
-	epoch   int // counts changes of media
-	streams []*stream
-	witness *witness
-	hearing *hearing // of who listens to it; nil: nobody yet
-	closed  bool
+	flags   flags
+	early   []string // To tags of provisional responses to initial INVITEs
+	answers []string // and of 2xx
+	codecs  []string // names in session descriptions, of static payload types too
+	mapped  []string // names in their a=rtpmap lines
+	count   int      // messages
+
+	tryingAt time.Time
+	ringCode int
+	byeFrom  netip.Addr
+
+	exchange exchange
+	hop      hop
+	way      way
+	ladder   ladder
+	media    []*endpoint
+	epoch    int // counts changes of media
+	streams  []*stream
+	witness  *witness
+	hearing  *hearing // of who listens to it; nil: nobody yet
+	listed   bool // among those to be told in order
+	closed   bool
 }
 
 // hop is the path on which the first initial INVITE was seen. A capture at a
@@ -66,6 +81,9 @@ func (h hop) toCaller(src, dst netip.AddrPort) bool { return src == h.dst || dst
 // message takes one message of the call.
 func (c *call) message(m *message, src, dst netip.AddrPort, at time.Time) {
 	c.last = later(c.last, at)
+	c.count++
+	c.exchange.message(m, at)
+	defer c.mark(m)
 	if m.code > 0 {
 		c.response(m, at)
 		return
@@ -78,7 +96,7 @@ func (c *call) message(m *message, src, dst netip.AddrPort, at time.Time) {
 		c.invite(m, src, dst, at)
 	case "BYE":
 		if c.byeAt.IsZero() {
-			c.byeAt = at
+			c.byeAt, c.byeFrom = at, src.Addr()
 		}
 	case "CANCEL":
 		if c.cancelAt.IsZero() {
@@ -139,7 +157,11 @@ func (c *call) response(m *message, at time.Time) {
 	switch {
 	case m.code >= 180 && m.code <= 183:
 		if c.ringAt.IsZero() {
-			c.ringAt = at
+			c.ringAt, c.ringCode = at, m.code
+		}
+	case m.code == 100:
+		if c.tryingAt.IsZero() {
+			c.tryingAt = at
 		}
 	case m.code < 200:
 	case m.code < 300:
@@ -198,31 +220,39 @@ func (c *call) ended() time.Time {
 	return c.cancelAt
 }
 
-// stale says whether nothing more of the call is expected at the time now.
-func (c *call) stale(now time.Time) bool {
-	patience := lingerTrying
+// patience is how long after its last sign of life more of the call is
+// expected. Where there are many Call-IDs, those that are no calls get little.
+func (c *call) patience(many bool) time.Duration {
 	switch {
+	case !c.invited && !many:
+		return lingerIdle
 	case !c.invited || !c.ended().IsZero():
-		patience = lingerEnded
+		return lingerEnded
 	case c.answer > 0:
-		patience = lingerTalk
+		return lingerTalk
 	}
-	return now.Sub(c.last) > patience
+	return lingerTrying
 }
 
 // report is what is told of the call. prior is the probability of a machine
 // when nothing was judged.
 func (c *call) report(prior float64) *Call {
 	r := &Call{
-		CallID: c.id, FromUser: c.from.user, ToUser: c.to.user,
-		Methods: c.methods, Responses: map[string]int{},
+		CallID: c.id, FromUser: c.from.user, ToUser: c.to.user, FromHost: c.from.host, ToHost: c.to.host,
+		Methods: c.methods, Responses: c.codes(), MessageCount: c.count,
 		InviteAt: moment(c.inviteAt), RingingAt: moment(c.ringAt),
 		AnsweredAt: moment(c.answerAt), EndedAt: moment(c.ended()),
 		Streams: []Stream{}, heard: -1,
+		TryingAt: moment(c.tryingAt), CancelAt: moment(c.cancelAt), ByeAt: moment(c.byeAt),
+		Setup: between(c.inviteAt, c.answerAt), PDD: between(c.inviteAt, c.ringAt), Duration: between(c.answerAt, c.byeAt),
+		Codecs: nonNil(c.codecs), Mapped: nonNil(c.mapped), Flags: c.flagNames(),
 		Hops: c.way.hops, Messages: c.ladder.messages, MessagesLeftOut: c.ladder.left,
 	}
-	for code, n := range c.responses {
-		r.Responses[strconv.Itoa(code)] = n
+	if c.ringCode > 0 {
+		r.RingCode = &c.ringCode
+	}
+	if c.byeFrom.IsValid() {
+		r.ByeFrom = c.byeFrom.String()
 	}
 	var code int
 	if r.Outcome, code = c.outcome(); code > 0 {
@@ -240,6 +270,43 @@ func (c *call) report(prior float64) *Call {
 		r.Decision = &r.Decisions[len(r.Decisions)-1] // there is one from the arrival on
 	}
 	return r
+}
+
+func nonNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// codes is the number of responses by their status codes.
+func (c *call) codes() map[string]int {
+	out := make(map[string]int, len(c.responses))
+	for code, n := range c.responses {
+		out[strconv.Itoa(code)] = n
+	}
+	return out
+}
+
+// flagNames is what happened in the call.
+func (c *call) flagNames() []string {
+	f := c.flags
+	if len(c.way.hops) > 1 {
+		f |= flagMultiHop
+	}
+	if c.invited && c.inviteAt.IsZero() {
+		f |= flagNoInvite
+	}
+	return f.names()
+}
+
+// between is the time from one moment to another, s; nil when either is not known.
+func between(from, to time.Time) *float64 {
+	if from.IsZero() || to.IsZero() {
+		return nil
+	}
+	s := to.Sub(from).Seconds()
+	return &s
 }
 
 func moment(t time.Time) *Time {

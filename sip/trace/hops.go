@@ -80,7 +80,7 @@ func (w *way) file(m *message, src, dst netip.AddrPort, at time.Time, transport 
 // all hops are on one host.
 func (w *way) find(from, to netip.AddrPort, at time.Time, transport string) int {
 	for i := range w.hops {
-		if h := &w.hops[i]; between(h, from, to) || between(h, to, from) {
+		if h := &w.hops[i]; h.spans(from, to) || h.spans(to, from) {
 			return i
 		}
 	}
@@ -91,7 +91,7 @@ func (w *way) find(from, to netip.AddrPort, at time.Time, transport string) int 
 	return len(w.hops) - 1
 }
 
-func between(h *Hop, a, b netip.AddrPort) bool {
+func (h *Hop) spans(a, b netip.AddrPort) bool {
 	if h.Source.Addr() != a.Addr() || h.Destination.Addr() != b.Addr() {
 		return false
 	}

@@ -15,6 +15,12 @@ import (
 
 // Options says before whom calls are put, and what is told of them.
 type Options struct {
+	// Others is told of each Call-ID that was no call, when nothing more of it is
+	// expected; nil: they are only counted.
+	Others func(*Exchange)
+	// AsTheyEnd tells each call when it is over, and not in the order in which
+	// the calls began: for who waits for them.
+	AsTheyEnd bool
 	// Messages asks for the SIP messages of each call: up to 2,000, and 512 KiB of
 	// their bytes, a call. Without it none are held.
 	Messages bool
@@ -136,6 +142,7 @@ func (t *reader) summon(c *call, m *message, src netip.AddrPort, at time.Time, t
 			return
 		}
 		w.judged = j
+		t.judging[c] = struct{}{}
 	})
 }
 

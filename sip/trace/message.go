@@ -20,6 +20,7 @@ type message struct {
 	cseq       string // its number, as written
 	cseqMethod string
 	branch     string // of the top Via
+	flags      flags  // what headers say of how the call goes
 	length     int    // Content-Length, -1 when absent or unreadable
 	bodyType   string
 	body       []byte
@@ -28,6 +29,7 @@ type message struct {
 // address is what is needed of a From or To.
 type address struct {
 	user string // of the URI, as written
+	host string // of the URI, without its port
 	tag  string
 }
 
@@ -199,6 +201,19 @@ func (m *message) header(line []byte) {
 			top, _, _ := strings.Cut(unfold(value), ",")
 			m.branch = clip(parameter(top, "branch"))
 		}
+	case is(name, "require", 0):
+		m.required(value)
+	case is(name, "rseq", 0):
+		m.flags |= flag100rel
+	case is(name, "session-expires", 'x'):
+		m.flags |= flagSessionTimer
+	case is(name, "replaces", 0):
+		m.flags |= flagReplaces
+	case is(name, "refer-to", 'r'):
+		m.flags |= flagReferTo
+		if bytes.Contains(bytes.ToLower(value), []byte("replaces=")) {
+			m.flags |= flagReplaces
+		}
 	case is(name, "content-length", 'l'):
 		if n, err := strconv.ParseUint(unfold(value), 10, 24); err == nil && m.length < 0 {
 			m.length = int(n)
@@ -206,6 +221,18 @@ func (m *message) header(line []byte) {
 	case is(name, "content-type", 'c'):
 		if m.bodyType == "" {
 			m.bodyType = unfold(value)
+		}
+	}
+}
+
+// required notes the option tags that a message demands.
+func (m *message) required(value []byte) {
+	for tag := range bytes.SplitSeq(value, []byte(",")) {
+		switch string(bytes.ToLower(bytes.TrimSpace(tag))) {
+		case "100rel":
+			m.flags |= flag100rel
+		case "siprec":
+			m.flags |= flagSIPREC
 		}
 	}
 }
@@ -263,7 +290,28 @@ func parseAddress(v string) address {
 		// Without brackets the parameters are the header's.
 		uri, params = uri[:semi], uri[semi:]
 	}
-	return address{user: clip(uriUser(strings.TrimSpace(uri))), tag: clip(parameter(params, "tag"))}
+	uri = strings.TrimSpace(uri)
+	return address{user: clip(uriUser(uri)), host: clip(uriHost(uri)), tag: clip(parameter(params, "tag"))}
+}
+
+// uriHost returns the host of a sip or sips URI, as written; an IPv6 address
+// without its brackets.
+func uriHost(uri string) string {
+	scheme, rest, ok := strings.Cut(uri, ":")
+	if !ok || !strings.EqualFold(scheme, "sip") && !strings.EqualFold(scheme, "sips") {
+		return ""
+	}
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		rest = rest[at+1:]
+	}
+	if strings.HasPrefix(rest, "[") {
+		host, _, _ := strings.Cut(rest[1:], "]")
+		return host
+	}
+	if end := strings.IndexAny(rest, ":;?>"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest
 }
 
 // uriUser returns the user part of a sip or sips URI, or the number of a tel

@@ -55,11 +55,11 @@ func TestMessageView(t *testing.T) {
 	if m.method != "INVITE" || m.callID != "one" || m.cseq != "7" || m.cseqMethod != "INVITE" || m.bodyType != "application/sdp" {
 		t.Errorf("view is %+v", m)
 	}
-	if m.from != (address{"+4912", "a"}) {
+	if m.from != (address{user: "+4912", host: m.from.host, tag: "a"}) {
 		t.Errorf("from %+v", m.from)
 	}
 	// Without brackets the parameters are the header's, RFC 3261 section 20.
-	if m.to != (address{"+49-30-1", "none"}) {
+	if m.to != (address{user: "+49-30-1", host: m.to.host, tag: "none"}) {
 		t.Errorf("to %+v", m.to)
 	}
 	if string(m.body) != "v=0\r\n" || !strings.HasPrefix(string(m.raw), "INVITE") || !strings.HasSuffix(string(m.raw), "v=0\r\n") {
@@ -85,13 +85,15 @@ func TestMessageViewOfRubbish(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for v, want := range map[string]address{
-		`<sip:alice@example.com>;tag=1`:            {"alice", "1"},
-		`sip:alice@example.com;tag=1`:              {"alice", "1"},
-		`<sip:example.com>`:                        {"", ""},
-		`"a \" <sip:x@y>" <sips:real@z> ; Tag = q`: {"real", "q"},
-		`Bob <tel:+1;phone-context=x>;tag=t`:       {"+1", "t"},
-		`<urn:service:sos>`:                        {"", ""},
-		`<sip:1;isub=2@gw>`:                        {"1;isub=2", ""},
+		`<sip:alice@example.com>;tag=1`:                    {"alice", "example.com", "1"},
+		`sip:alice@example.com;tag=1`:                      {"alice", "example.com", "1"},
+		`<sip:example.com>`:                                {"", "example.com", ""},
+		`"a \" <sip:x@y>" <sips:real@z> ; Tag = q`:         {"real", "z", "q"},
+		`Bob <tel:+1;phone-context=x>;tag=t`:               {"+1", "", "t"},
+		`<urn:service:sos>`:                                {"", "", ""},
+		`<sips:a:secret@[2001:db8::1]:5061;transport=tls>`: {"a", "2001:db8::1", ""},
+		`sip:gw.example.com:5070;tag=z`:                    {"", "gw.example.com", "z"},
+		`<sip:1;isub=2@gw>`:                                {"1;isub=2", "gw", ""},
 	} {
 		if got := parseAddress(v); got != want {
 			t.Errorf("%s: %+v, want %+v", v, got, want)

@@ -1,9 +1,11 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gopacket/gopacket/layers"
@@ -11,10 +13,6 @@ import (
 	"github.com/portero/portero/policy/surge"
 	"github.com/portero/portero/sip/sdp"
 )
-
-// maxDialogs bounds the Call-IDs followed at one time; the one silent longest
-// gives way.
-const maxDialogs = 200_000
 
 // maxHeldBack bounds the finished calls that wait for an older one, so that
 // calls are told in the order in which they began.
@@ -28,6 +26,8 @@ const maxLeap = 24 * time.Hour
 type Summary struct {
 	Packets  int                     // read
 	Messages int                     // of SIP
+	Dialogs  int                     // Call-IDs, calls or not
+	Others   map[string]int          // of them, those that are no calls, by Exchange.Kind
 	Skipped  map[layers.LinkType]int // packets of link types that are not read
 	Strays   []Stream                // RTP that no call announced
 }
@@ -65,8 +65,10 @@ type reader struct {
 	network   network
 	tcp       tcpFlows
 	calls     map[string]*call
-	order     []*call // in order of their first messages, told ones at the front cut off
+	order     []*call // in order of their first INVITEs, told ones at the front cut off
 	told      int     // calls in order that are ready but not told
+	dues      dues
+	judging   map[*call]struct{} // before a judge, whose clock goes on
 	endpoints map[netip.AddrPort]*endpoint
 	streams   map[streamKey]*stream
 	strays    strays
@@ -83,6 +85,7 @@ func newReader(o Options, each func(*Call)) *reader {
 	return &reader{
 		options: o, each: each, prior: o.prior(),
 		calls:     map[string]*call{},
+		judging:   map[*call]struct{}{},
 		endpoints: map[netip.AddrPort]*endpoint{},
 		streams:   map[streamKey]*stream{},
 	}
@@ -145,13 +148,18 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	c := t.calls[m.callID]
 	if c == nil {
 		if len(t.calls) >= maxDialogs {
-			t.sweepOldest()
+			t.crowded()
 		}
 		c = &call{id: m.callID, methods: map[string]int{}, responses: map[int]int{}}
 		t.calls[m.callID] = c
-		t.order = append(t.order, c)
+		t.summary.Dialogs++
+		t.follow(c)
 	}
 	c.message(m, src, dst, at)
+	if c.invited && !c.listed {
+		c.listed = true
+		t.order = append(t.order, c)
+	}
 	t.piece(c, src, dst, at, transport, m.raw)
 	hop, repeat := c.way.file(m, src, dst, at, transport)
 	if t.options.Messages {
@@ -167,6 +175,7 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	if err != nil {
 		return
 	}
+	c.markMedia(d, m.code == 0)
 	toCaller, fromCaller := c.hop.toCaller(src, dst), c.hop.fromCaller(src, dst)
 	media := c.describe(d, src.Addr(), toCaller, fromCaller)
 	if toCaller || fromCaller {
@@ -270,29 +279,22 @@ func (t *reader) adopt(s *stray, c *call) {
 // second of capture time.
 func (t *reader) sweep() {
 	t.swept = t.now
-	for _, c := range t.calls {
-		if c.stale(t.now) {
-			t.close(c)
-		} else if w := c.witness; w != nil && w.judged != nil {
-			t.guard(c, func() { w.judged.Advance(t.now.Add(-behind)) })
+	for c := range t.judging {
+		w := c.witness
+		if w == nil || w.judged == nil {
+			delete(t.judging, c)
+			continue
 		}
+		t.guard(c, func() { w.judged.Advance(t.now.Add(-behind)) })
 	}
+	t.over()
 	t.tell()
-}
-
-func (t *reader) sweepOldest() {
-	var oldest *call
-	for _, c := range t.calls {
-		if oldest == nil || c.last.Before(oldest.last) {
-			oldest = c
-		}
-	}
-	t.close(oldest)
 }
 
 // close ends the gathering of a call.
 func (t *reader) close(c *call) {
 	delete(t.calls, c.id)
+	delete(t.judging, c)
 	t.dismiss(c, c.last)
 	c.hearing.end()
 	for _, e := range c.media {
@@ -306,7 +308,14 @@ func (t *reader) close(c *call) {
 		}
 	}
 	c.closed = true
-	t.told++
+	switch {
+	case !c.listed:
+		t.other(c)
+	case t.options.AsTheyEnd:
+		t.each(c.report(t.prior))
+	default:
+		t.told++
+	}
 }
 
 // tell tells the closed calls in order, up to the first that is still open.
@@ -332,18 +341,37 @@ func (t *reader) tell() {
 }
 
 func (t *reader) emit(c *call) {
-	t.told--
-	if c.invited {
+	if !t.options.AsTheyEnd {
+		t.told--
 		t.each(c.report(t.prior))
+	}
+}
+
+// other tells a Call-ID that was no call.
+func (t *reader) other(c *call) {
+	x := c.exchanged()
+	if t.summary.Others == nil {
+		t.summary.Others = map[string]int{}
+	}
+	if t.summary.Others[x.Kind] > 0 || len(t.summary.Others) < maxMethods {
+		t.summary.Others[x.Kind]++
+	}
+	if t.options.Others != nil {
+		t.options.Others(x)
 	}
 }
 
 func (t *reader) finish() Summary {
 	t.broken(true)
-	for _, c := range t.order {
-		if !c.closed {
-			t.close(c)
-		}
+	rest := make([]*call, 0, len(t.calls))
+	for _, c := range t.calls {
+		rest = append(rest, c)
+	}
+	slices.SortFunc(rest, func(a, b *call) int {
+		return cmp.Or(a.exchange.firstAt.Compare(b.exchange.firstAt), cmp.Compare(a.id, b.id))
+	})
+	for _, c := range rest {
+		t.close(c)
 	}
 	t.tell()
 	t.summary.Skipped = t.network.strange

@@ -16,6 +16,8 @@ type Call struct {
 	CallID    string         `json:"call_id"`
 	FromUser  string         `json:"from_user"` // user part of the From URI, as written
 	ToUser    string         `json:"to_user"`   // user part of the To URI
+	FromHost  string         `json:"from_host"` // host of the From URI
+	ToHost    string         `json:"to_host"`
 	Methods   map[string]int `json:"methods"`   // requests seen, by method; a copy at a second hop counts again
 	Responses map[string]int `json:"responses"` // responses seen, by status code
 	FinalCode *int           `json:"final_code"`
@@ -25,6 +27,20 @@ type Call struct {
 	RingingAt  *Time `json:"ringing_at"`  // first of 180 to 183
 	AnsweredAt *Time `json:"answered_at"` // first 2xx to an initial INVITE
 	EndedAt    *Time `json:"ended_at"`    // first BYE, else the final response that was no 2xx, else the first CANCEL
+
+	TryingAt *Time    `json:"trying_at"` // first 100
+	RingCode *int     `json:"ring_code"` // of the response at RingingAt
+	CancelAt *Time    `json:"cancel_at"`
+	ByeAt    *Time    `json:"bye_at"`     // first BYE
+	ByeFrom  string   `json:"bye_from"`   // address that sent it; empty: none
+	Setup    *float64 `json:"setup_s"`    // INVITE to 2xx
+	PDD      *float64 `json:"pdd_s"`      // post-dial delay: INVITE to the first of 180 to 183
+	Duration *float64 `json:"duration_s"` // 2xx to BYE
+
+	MessageCount int      `json:"message_count"` // SIP messages, copies at other hops too
+	Codecs       []string `json:"codecs"`        // in session descriptions, in order of their appearance
+	Mapped       []string `json:"sdp_codecs"`    // those that a=rtpmap lines name: static payload types need none
+	Flags        []string `json:"flags"`         // what happened in it; README.md has the list
 
 	Streams []Stream `json:"streams"`
 

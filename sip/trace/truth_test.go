@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ type truthFile struct {
 	Calls   []truthCall   `json:"calls"`
 	Streams []truthStream `json:"rtp_streams_full"`
 	Default []truthStream `json:"rtp_streams"`
+	Others  []truthOther  `json:"other_transactions"`
+	Dialogs int           `json:"dialogs"`
+	SIP     int           `json:"sip_messages"`
 }
 
 type truthCall struct {
@@ -39,6 +43,32 @@ type truthCall struct {
 	End       *float64       `json:"end_t"`
 	FinalCode *string        `json:"final_code"`
 	Outcome   Outcome        `json:"outcome"`
+
+	FromHost string   `json:"from_host"`
+	ToHost   string   `json:"to_host"`
+	Messages int      `json:"messages"`
+	Flags    []string `json:"flags"`
+	Codecs   []string `json:"sdp_codecs"`
+	Legs     []string `json:"legs"`
+	Trying   *float64 `json:"trying_t"`
+	RingCode *string  `json:"ring_code"`
+	Cancel   *float64 `json:"cancel_t"`
+	Bye      *float64 `json:"bye_t"`
+	ByeFrom  *string  `json:"bye_from"`
+	Setup    *float64 `json:"setup_s"`
+	PDD      *float64 `json:"pdd_s"`
+	Duration *float64 `json:"duration_s"`
+}
+
+type truthOther struct {
+	CallID    string         `json:"call_id"`
+	Kind      string         `json:"kind"`
+	FromUser  string         `json:"from_user"`
+	ToUser    string         `json:"to_user"`
+	Messages  int            `json:"messages"`
+	Methods   map[string]int `json:"methods"`
+	Responses map[string]int `json:"responses"`
+	Flags     []string       `json:"flags"`
 }
 
 type truthStream struct {
@@ -131,7 +161,8 @@ func compareFile(t *testing.T, y *tally, dir string, want truthFile) {
 	defer f.Close() //nolint:errcheck // only read
 	got := map[string]*Call{}
 	var streams []Stream
-	sum, err := Read(f, Options{}, func(c *Call) {
+	others := map[string]*Exchange{}
+	sum, err := Read(f, Options{Others: func(x *Exchange) { others[x.CallID] = x }}, func(c *Call) {
 		if got[c.CallID] != nil {
 			t.Logf("%s: call %s is told twice", want.File, c.CallID)
 		}
@@ -143,6 +174,28 @@ func compareFile(t *testing.T, y *tally, dir string, want truthFile) {
 	}
 	if !y.note("packets", sum.Packets == want.Packets) {
 		t.Logf("%s: %d packets, tshark %d (%v)", want.File, sum.Packets, want.Packets, err)
+	}
+	if !y.note("dialogs", sum.Dialogs == want.Dialogs) {
+		t.Logf("%s: %d dialogs, tshark %d", want.File, sum.Dialogs, want.Dialogs)
+	}
+	if !y.note("SIP messages", sum.Messages == want.SIP) {
+		t.Logf("%s: %d SIP messages, tshark %d", want.File, sum.Messages, want.SIP)
+	}
+	for _, w := range want.Others {
+		g := others[w.CallID]
+		if !y.note("others", g != nil) {
+			t.Logf("%s: %s %q is missing", want.File, w.Kind, w.CallID)
+			continue
+		}
+		delete(others, w.CallID)
+		ok := g.Kind == w.Kind && maps.Equal(g.Methods, w.Methods) && maps.Equal(g.Responses, w.Responses) && sameUser(g.FromUser, w.FromUser) && sameUser(g.ToUser, w.ToUser) && g.MessageCount == w.Messages
+		if !y.note("others alike", ok) {
+			t.Logf("%s: %+v, tshark %+v", want.File, g, w)
+		}
+	}
+	for id := range others {
+		y.note("others", false)
+		t.Logf("%s: exchange %q is not tshark's", want.File, id)
 	}
 	off := func(field string, w truthCall, g any, x any) {
 		t.Logf("%s %q: %s is %v, tshark %v", want.File, w.CallID, field, g, x)
@@ -176,10 +229,10 @@ func compareFile(t *testing.T, y *tally, dir string, want truthFile) {
 		// The set has From and To of the first message of a Call-ID, which is not
 		// the call's where a REGISTER shares it, and no users of one character.
 		if w.Methods["REGISTER"] == 0 {
-			if !y.note("from_user", g.FromUser == w.FromUser || len(g.FromUser) == 1 && w.FromUser == "") {
+			if !y.note("from_user", sameUser(g.FromUser, w.FromUser)) {
 				off("from_user", w, g.FromUser, w.FromUser)
 			}
-			if !y.note("to_user", g.ToUser == w.ToUser || len(g.ToUser) == 1 && w.ToUser == "") {
+			if !y.note("to_user", sameUser(g.ToUser, w.ToUser)) {
 				off("to_user", w, g.ToUser, w.ToUser)
 			}
 		}
@@ -187,7 +240,8 @@ func compareFile(t *testing.T, y *tally, dir string, want truthFile) {
 			name string
 			got  *Time
 			want *float64
-		}{{"invite_at", g.InviteAt, w.Invite}, {"ringing_at", g.RingingAt, w.Ring}, {"answered_at", g.AnsweredAt, w.Answer}, {"ended_at", g.EndedAt, w.End}} {
+		}{{"invite_at", g.InviteAt, w.Invite}, {"ringing_at", g.RingingAt, w.Ring}, {"answered_at", g.AnsweredAt, w.Answer}, {"ended_at", g.EndedAt, w.End},
+			{"trying_at", g.TryingAt, w.Trying}, {"bye_at", g.ByeAt, w.Bye}, {"cancel_at", g.CancelAt, w.Cancel}} {
 			if !y.note("times", sameTime(m.got, m.want, want.First)) {
 				x := "none"
 				if m.want != nil {
@@ -196,6 +250,7 @@ func compareFile(t *testing.T, y *tally, dir string, want truthFile) {
 				off(m.name, w, m.got, x)
 			}
 		}
+		compareCourse(y, w, g, off)
 	}
 	for id, g := range got {
 		y.note("calls", false)
@@ -262,4 +317,70 @@ func compareStreams(t *testing.T, y *tally, want truthFile, got []Stream) {
 
 func truthKey(w truthStream) string {
 	return net.JoinHostPort(w.Src, strconv.Itoa(w.Sport)) + ">" + net.JoinHostPort(w.Dst, strconv.Itoa(w.Dport)) + "/" + w.SSRC
+}
+
+// compareCourse compares what is told of how the call went.
+func compareCourse(y *tally, w truthCall, g *Call, off func(field string, w truthCall, g, x any)) {
+	if !y.note("messages", g.MessageCount == w.Messages) {
+		off("messages", w, g.MessageCount, w.Messages)
+	}
+	for _, s := range []struct {
+		name string
+		got  *float64
+		want *float64
+	}{{"setup_s", g.Setup, w.Setup}, {"pdd_s", g.PDD, w.PDD}, {"duration_s", g.Duration, w.Duration}} {
+		ok := (s.got == nil) == (s.want == nil) && (s.got == nil || math.Abs(*s.got-*s.want) < 5e-6)
+		if !y.note("intervals", ok) {
+			off(s.name, w, show(s.got), show(s.want))
+		}
+	}
+	code := ""
+	if g.RingCode != nil {
+		code = strconv.Itoa(*g.RingCode)
+	}
+	if !y.note("ring_code", code == show(w.RingCode)) {
+		off("ring_code", w, code, show(w.RingCode))
+	}
+	if !y.note("bye_from", g.ByeFrom == show(w.ByeFrom)) {
+		off("bye_from", w, g.ByeFrom, show(w.ByeFrom))
+	}
+	ours := map[string]bool{"ice": true, "srtp": true, "siprec": true, "no_call_id": true, "no_invite": true, "forked_answers": true}
+	for _, f := range flagNames {
+		if ours[f] { // of this project's own making
+			continue
+		}
+		g, x := slices.Contains(g.Flags, f), slices.Contains(w.Flags, f)
+		if !y.note("flag "+f, g == x) {
+			off("flag "+f, w, g, x)
+		}
+	}
+	for _, f := range w.Flags {
+		if !slices.Contains(flagNames[:], f) {
+			off("flag", w, "unknown", f)
+		}
+	}
+	fold := func(l []string) []string {
+		out := []string{}
+		for _, s := range l {
+			out = append(out, strings.ToLower(s))
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	if !y.note("sdp_codecs", slices.Equal(fold(g.Mapped), fold(w.Codecs))) {
+		off("sdp_codecs", w, g.Mapped, w.Codecs)
+	}
+	if !y.note("hosts", g.FromHost == w.FromHost && g.ToHost == w.ToHost) {
+		off("hosts", w, g.FromHost+" "+g.ToHost, w.FromHost+" "+w.ToHost)
+	}
+}
+
+// sameUser: the set has no users of one character.
+func sameUser(got, want string) bool { return got == want || len(got) == 1 && want == "" }
+
+func show[T any](p *T) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprint(*p)
 }

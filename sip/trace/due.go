@@ -1,0 +1,74 @@
+package trace
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+)
+
+// Limits on what is followed at one time.
+const (
+	// maxDialogs bounds the Call-IDs; those silent longest give way.
+	maxDialogs = 200_000
+	// maxIdle is how many Call-IDs there may be for those that are no calls to be
+	// waited for long: a registration is refreshed under the same one for hours.
+	maxIdle = 20_000
+)
+
+// dues is a heap of the followed Call-IDs by when each is looked at next. A
+// message or packet does not move its call: it is found alive and put back.
+type dues []*call
+
+func (d dues) Len() int           { return len(d) }
+func (d dues) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
+func (d dues) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *dues) Push(x any)        { *d = append(*d, x.(*call)) }
+func (d *dues) Pop() any {
+	last := len(*d) - 1
+	c := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	return c
+}
+
+// follow begins to look after a call.
+func (t *reader) follow(c *call) {
+	c.due = t.now.Add(lingerEnded)
+	heap.Push(&t.dues, c)
+}
+
+// over closes the calls of which nothing more is expected.
+func (t *reader) over() {
+	for len(t.dues) > 0 && !t.dues[0].due.After(t.now) {
+		c := t.dues[0]
+		until := c.last.Add(c.patience(len(t.calls) > maxIdle))
+		if c.closed || until.Before(t.now) {
+			heap.Pop(&t.dues)
+			if !c.closed {
+				t.close(c)
+			}
+			continue
+		}
+		// Its patience may shrink meanwhile, by a BYE.
+		if c.due = t.now.Add(lingerEnded); until.Before(c.due) {
+			c.due = until.Add(time.Nanosecond)
+		}
+		heap.Fix(&t.dues, 0)
+	}
+}
+
+// crowded closes an eighth of the calls, those silent longest.
+func (t *reader) crowded() {
+	all := make([]*call, 0, len(t.calls))
+	for _, c := range t.calls {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b *call) int { return cmp.Or(a.last.Compare(b.last), cmp.Compare(a.id, b.id)) })
+	for _, c := range all[:len(all)/8+1] {
+		t.close(c)
+	}
+	t.dues = slices.DeleteFunc(t.dues, func(c *call) bool { return c.closed })
+	heap.Init(&t.dues)
+	t.tell()
+}
