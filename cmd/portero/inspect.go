@@ -81,7 +81,8 @@ func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 	w := sheet(&table{out: p.Out(), capture: name})
 	switch {
 	case c.JSON:
-		w = &document{out: p.Out(), capture: name}
+		d := &document{out: p.Out(), capture: name}
+		o.Others, w = d.other, d
 	case c.CSV:
 		w = &lines{out: csv.NewWriter(p.Out()), capture: name, headed: &c.headed}
 	}

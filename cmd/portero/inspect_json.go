@@ -8,10 +8,10 @@ import (
 	"github.com/portero/portero/sip/trace"
 )
 
-// document writes a capture as one line of JSON: capture, calls, packets. The
-// calls are written as they end, so a long capture needs no long memory; the
-// number of packets is known last.
+// document writes a capture as one line of JSON: the calls as they end, so that
+// a long capture needs no long memory, and then what is known last.
 type document struct {
+	others  []*trace.Exchange
 	out     io.Writer
 	capture string
 	begun   bool
@@ -25,11 +25,34 @@ func (d *document) call(_ int, c *trace.Call) {
 	d.value(c)
 }
 
+// other takes a Call-ID that was no call.
+func (d *document) other(x *trace.Exchange) {
+	if len(d.others) < maxOthers {
+		d.others = append(d.others, x)
+	}
+}
+
 // end finishes the document.
 func (d *document) end(sum trace.Summary) error {
 	d.begin()
 	d.write(`],"packets":`)
 	d.value(sum.Packets)
+	d.write(`,"messages":`)
+	d.value(sum.Messages)
+	d.write(`,"dialogs":`)
+	d.value(sum.Dialogs)
+	d.write(`,"other_transactions":[`)
+	for i, x := range d.others {
+		if i > 0 {
+			d.write(",")
+		}
+		d.value(x)
+	}
+	d.write(`],"streams":`) // of no call
+	if sum.Strays == nil {
+		sum.Strays = []trace.Stream{}
+	}
+	d.value(sum.Strays)
 	d.write("}\n")
 	return d.err
 }

@@ -107,10 +107,15 @@ func (t *table) end(sum trace.Summary) error {
 		t.printf("%d of ", t.calls)
 	}
 	t.printf("%d calls in %d packets, %d SIP messages", t.calls+t.hidden, sum.Packets, sum.Messages)
+	t.printf("%s", besides(sum))
 	if n := len(sum.Strays); n > 0 {
 		t.printf("; %d RTP streams belong to no call", n)
 	}
-	t.printf("\n\n")
+	t.printf("\n")
+	for i := range sum.Strays[:min(len(sum.Strays), maxStrayLines)] {
+		t.printf("%s%s\n", indent, stray(&sum.Strays[i]))
+	}
+	t.printf("\n")
 	return t.err
 }
 

@@ -22,36 +22,26 @@ func inspect(t *testing.T, args ...string) (stdout, stderr string, status int) {
 
 // inspected is the JSON of a capture, no key more and none less.
 type inspected struct {
+	inspectedBesides
+
 	Capture *string `json:"capture"`
 	Packets *int    `json:"packets"`
 	Calls   []struct {
-		CallID     *string        `json:"call_id"`
-		FromUser   *string        `json:"from_user"`
-		ToUser     *string        `json:"to_user"`
-		Methods    map[string]int `json:"methods"`
-		Responses  map[string]int `json:"responses"`
-		FinalCode  *int           `json:"final_code"`
-		Outcome    string         `json:"outcome"`
-		InviteAt   *string        `json:"invite_at"`
-		RingingAt  *string        `json:"ringing_at"`
-		AnsweredAt *string        `json:"answered_at"`
-		EndedAt    *string        `json:"ended_at"`
-		Streams    []struct {
-			SSRC        string  `json:"ssrc"`
-			Source      string  `json:"source"`
-			Destination string  `json:"destination"`
-			PayloadType int     `json:"payload_type"`
-			Codec       string  `json:"codec"`
-			Packets     int     `json:"packets"`
-			Lost        int     `json:"lost"`
-			JitterMs    float64 `json:"jitter_ms"`
-			FirstAt     string  `json:"first_at"`
-			Seconds     float64 `json:"seconds"`
-			Digits      string  `json:"digits"`
-			Side        string  `json:"side"`
-			SRTP        bool    `json:"srtp"`
-		} `json:"streams"`
-		Hops []struct {
+		inspectedCourse
+
+		CallID     *string           `json:"call_id"`
+		FromUser   *string           `json:"from_user"`
+		ToUser     *string           `json:"to_user"`
+		Methods    map[string]int    `json:"methods"`
+		Responses  map[string]int    `json:"responses"`
+		FinalCode  *int              `json:"final_code"`
+		Outcome    string            `json:"outcome"`
+		InviteAt   *string           `json:"invite_at"`
+		RingingAt  *string           `json:"ringing_at"`
+		AnsweredAt *string           `json:"answered_at"`
+		EndedAt    *string           `json:"ended_at"`
+		Streams    []inspectedStream `json:"streams"`
+		Hops       []struct {
 			Source      string `json:"source"`
 			Destination string `json:"destination"`
 			Transport   string `json:"transport"`
@@ -86,6 +76,22 @@ type inspected struct {
 		Decision  *inspectedDecision  `json:"decision"`
 		Decisions []inspectedDecision `json:"decisions"`
 	} `json:"calls"`
+}
+
+type inspectedStream struct {
+	SSRC        string  `json:"ssrc"`
+	Source      string  `json:"source"`
+	Destination string  `json:"destination"`
+	PayloadType int     `json:"payload_type"`
+	Codec       string  `json:"codec"`
+	Packets     int     `json:"packets"`
+	Lost        int     `json:"lost"`
+	JitterMs    float64 `json:"jitter_ms"`
+	FirstAt     string  `json:"first_at"`
+	Seconds     float64 `json:"seconds"`
+	Digits      string  `json:"digits"`
+	Side        string  `json:"side"`
+	SRTP        bool    `json:"srtp"`
 }
 
 type inspectedDecision struct {

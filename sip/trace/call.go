@@ -63,7 +63,7 @@ type call struct {
 	streams  []*stream
 	witness  *witness
 	hearing  *hearing // of who listens to it; nil: nobody yet
-	listed   bool // among those to be told in order
+	listed   bool     // among those to be told in order
 	closed   bool
 }
 
