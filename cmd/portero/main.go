@@ -31,6 +31,7 @@ type cli struct {
 	Check       checkCmd       `cmd:"" help:"Check a configuration: every mistake at once, or a summary."`
 	Callbacks   callbacksCmd   `cmd:"" help:"Look at and work on the promises of callbacks."`
 	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
+	Test        testCmd        `cmd:"" help:"Hold recorded calls against what a configuration should make of them."`
 	Inspect     inspectCmd     `cmd:"" help:"Rebuild and judge the calls in captures."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running door how it fares."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
@@ -63,11 +64,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "portero: %v\nTry portero --help.\n", err)
 		return exitUsage
 	}
+	var status exitStatus
 	switch err := ctx.Run(); {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitFailed
+	case errors.As(err, &status):
+		return int(status)
 	default:
 		fmt.Fprintf(stderr, "portero: %v\n", err)
 		return exitFailed

@@ -13,7 +13,7 @@ import (
 // strictness, and its mistakes told in the same way.
 type File struct {
 	reader *reader
-	root   *yaml.Node
+	yaml   bool
 }
 
 // Read decodes the YAML in b into the struct that into points to, which holds the
@@ -26,9 +26,9 @@ func Read(name string, b []byte, into any) *File {
 		f.reader.fault(0, 0, "", "the file is larger than %d bytes; allowed: a smaller file", MaxBytes)
 		return f
 	}
-	var ok bool
-	if f.root, ok = f.reader.parse(); ok && f.root != nil {
-		f.reader.value(place{node: f.root}, "", v)
+	var root *yaml.Node
+	if root, f.yaml = f.reader.parse(); root != nil {
+		f.reader.value(place{node: root}, "", v)
 	}
 	return f
 }
@@ -51,6 +51,10 @@ func ReadFile(path string, into any) (*File, error) {
 func (f *File) Fault(path, format string, args ...any) {
 	f.reader.checkFault("")(path, format, args...)
 }
+
+// IsYAML says whether the file could be decoded at all, so that there is something to
+// check.
+func (f *File) IsYAML() bool { return f.yaml }
 
 // Err is Faults, or nil when there is no mistake.
 func (f *File) Err() error {
