@@ -11,25 +11,29 @@ import (
 // What a packet carries (chunk 11).
 const (
 	SIP  byte = 1
+	RTP  byte = 4
 	RTCP byte = 5 // as JSON, which is what Homer reads
 )
 
 // IP protocols (chunk 2).
 const (
-	TCP byte = 6
-	UDP byte = 17
+	TCP  byte = 6
+	UDP  byte = 17
+	SCTP byte = 132
+	TLS  byte = 22 // what Kamailio and OpenSIPS write for it: the number of IDP
 )
 
 // Packet is one captured message.
 type Packet struct {
-	Protocol            byte // SIP or RTCP
-	Transport           byte // TCP or UDP
+	Protocol            byte // SIP, RTP or RTCP; others are about
+	Transport           byte // TCP, UDP, SCTP or TLS
 	Source, Destination netip.AddrPort
 	At                  time.Time // to the microsecond
 	Agent               uint32    // who captured it
 	Password            string    // what the collector wants to see; "" is not sent
 	Correlation         string    // what ties packets without a Call-ID to a call; "" is not sent
 	Payload             []byte
+	Compressed          bool // Payload is as the sender compressed it; only read, never written
 }
 
 // Types of the generic chunks (vendor 0).
@@ -48,6 +52,7 @@ const (
 	chunkAgent       = 12
 	chunkPassword    = 14
 	chunkPayload     = 15
+	chunkCompressed  = 16
 	chunkCorrelation = 17
 )
 
@@ -122,8 +127,13 @@ func chunk32(dst []byte, kind uint16, v uint32) []byte {
 }
 
 // Decode reads the packet at the head of b and returns how long it is. Chunks of
-// other vendors and types are passed over. Payload points into b.
+// other vendors and types are passed over. Payload points into b. Packets of
+// versions 1 and 2, which do not say how long they are, take all of b.
 func Decode(b []byte) (p Packet, n int, err error) {
+	if len(b) > 0 && (b[0] == 1 || b[0] == 2) {
+		p, err = decodeOld(b)
+		return p, len(b), err
+	}
 	if len(b) < headerSize || string(b[:4]) != magic {
 		return p, 0, errors.New("hep: not a packet of version 3")
 	}
@@ -173,8 +183,8 @@ func Decode(b []byte) (p Packet, n int, err error) {
 			p.Password = string(v)
 		case chunkCorrelation:
 			p.Correlation = string(v)
-		case chunkPayload:
-			p.Payload = v
+		case chunkPayload, chunkCompressed:
+			p.Payload, p.Compressed = v, kind == chunkCompressed
 		}
 	}
 	p.Source, p.Destination = netip.AddrPortFrom(source, sourcePort), netip.AddrPortFrom(dest, destPort)

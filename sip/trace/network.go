@@ -15,7 +15,9 @@ type segment struct {
 	payload  []byte // valid until the next packet
 	cut      bool   // the capture kept less than was sent
 
-	tcp  bool
+	transport string // of SIP, as the Via header has it, in lower case
+
+	tcp  bool // payload is a piece of a stream; what follows is of it
 	seq  uint32
 	syn  bool
 	done bool // FIN or RST
@@ -25,27 +27,37 @@ type segment struct {
 // IP fragments. The decoding is our own because the library's layers allocate
 // per packet and refuse whole packets for one bad option.
 type network struct {
-	fragments fragments
-	strange   map[layers.LinkType]int // packets of link types that are not read
+	fragments    fragments
+	associations associations
+	more         []segment               // what the last packet carried besides the segment returned
+	strange      map[layers.LinkType]int // packets of link types that are not read
 }
 
 // Numbers of IANA registries.
 const (
-	etherIPv4  = 0x0800
-	etherIPv6  = 0x86dd
-	etherVLAN  = 0x8100
-	etherQinQ  = 0x88a8
-	etherQinQ1 = 0x9100
-	etherMPLS  = 0x8847
-	etherMPLSM = 0x8848
-	etherPPPoE = 0x8864
-	etherTEB   = 0x6558 // transparent Ethernet bridging
-	etherPPTP  = 0x880b // GRE version 1, RFC 2637
-	etherSpan2 = 0x88be // ERSPAN
-	etherSpan3 = 0x22eb
+	etherIPv4     = 0x0800
+	etherIPv6     = 0x86dd
+	etherVLAN     = 0x8100
+	etherQinQ     = 0x88a8
+	etherQinQ1    = 0x9100
+	etherQinQ2    = 0x9200
+	etherQinQ3    = 0x9300
+	etherMPLS     = 0x8847
+	etherMPLSM    = 0x8848
+	etherPPPoE    = 0x8864
+	etherTEB      = 0x6558 // transparent Ethernet bridging
+	etherPPTP     = 0x880b // GRE version 1, RFC 2637
+	etherSpan2    = 0x88be // ERSPAN
+	etherSpan3    = 0x22eb
+	etherPBB      = 0x88e7
+	etherMACsec   = 0x88e5
+	etherVNTag    = 0x8926
+	etherMetaData = 0x8909
 
-	pppIPv4 = 0x0021
-	pppIPv6 = 0x0057
+	pppIPv4  = 0x0021
+	pppMulti = 0x003d
+	pppIPv6  = 0x0057
+	pppMPLS  = 0x0281
 
 	protoIPv4  = 4
 	protoTCP   = 6
@@ -53,122 +65,30 @@ const (
 	protoIPv6  = 41
 	protoGRE   = 47
 	protoFrag6 = 44
-
-	portVXLAN  = 4789
-	portGTPU   = 2152
-	portGeneve = 6081
+	protoESP   = 50
+	protoAH    = 51
+	protoL2TP  = 115
 )
 
 // maxNesting bounds tunnels in tunnels.
 const maxNesting = 8
 
-// decode returns the UDP or TCP payload of a packet, if it holds one.
+// decode returns the UDP or TCP payload of a packet, if it holds one. If it
+// holds several, the others are in n.more, valid as long.
 func (n *network) decode(p Packet) (segment, bool) {
 	s := segment{at: p.At}
-	ok := n.link(p.Link, p.Data, &s)
+	n.more = n.more[:0]
+	ok := n.link(p.Link, p.Data, &s, 0)
 	return s, ok
 }
 
-func (n *network) link(t layers.LinkType, b []byte, s *segment) bool {
-	switch t {
-	case layers.LinkTypeEthernet:
-		return n.ethernet(b, s, 0)
-	case layers.LinkTypeNull, layers.LinkTypeLoop:
-		// The family's number and byte order are those of the capturing system;
-		// what follows says more plainly what it is.
-		return len(b) > 4 && n.ip(b[4:], s, 0)
-	case layers.LinkTypeRaw, 12, 14, layers.LinkTypeIPv4, layers.LinkTypeIPv6: // 12 and 14 are DLT_RAW of BSDs
-		return n.ip(b, s, 0)
-	case layers.LinkTypeLinuxSLL:
-		return len(b) > 16 && n.ether(binary.BigEndian.Uint16(b[14:]), b[16:], s, 0)
-	case layers.LinkTypeLinuxSLL2:
-		return len(b) > 20 && n.ether(binary.BigEndian.Uint16(b), b[20:], s, 0)
-	case layers.LinkTypePPP, layers.LinkTypePPP_HDLC:
-		return n.ppp(b, s, 0)
-	case layers.LinkTypePPPEthernet:
-		return len(b) > 6 && n.ppp(b[6:], s, 0)
-	case layers.LinkTypeC_HDLC:
-		return len(b) > 4 && n.ether(binary.BigEndian.Uint16(b[2:]), b[4:], s, 0)
-	}
-	if n.strange == nil {
-		n.strange = map[layers.LinkType]int{}
-	}
-	if _, known := n.strange[t]; known || len(n.strange) < 64 {
-		n.strange[t]++
-	}
-	return false
-}
+// maxBundle bounds the payloads of one packet.
+const maxBundle = 64
 
-func (n *network) ethernet(b []byte, s *segment, depth int) bool {
-	return len(b) > 14 && n.ether(binary.BigEndian.Uint16(b[12:]), b[14:], s, depth)
-}
-
-// ether reads what follows an EtherType.
-func (n *network) ether(t uint16, b []byte, s *segment, depth int) bool {
-	if depth > maxNesting {
-		return false
+func (n *network) bundle(s segment) {
+	if len(n.more) < maxBundle {
+		n.more = append(n.more, s)
 	}
-	switch t {
-	case etherIPv4, etherIPv6:
-		return n.ip(b, s, depth)
-	case etherVLAN, etherQinQ, etherQinQ1:
-		return len(b) > 4 && n.ether(binary.BigEndian.Uint16(b[2:]), b[4:], s, depth+1)
-	case etherMPLS, etherMPLSM:
-		return n.mpls(b, s, depth)
-	case etherPPPoE:
-		return len(b) > 6 && n.ppp(b[6:], s, depth)
-	case etherPPTP:
-		return n.ppp(b, s, depth)
-	case etherTEB:
-		return n.ethernet(b, s, depth+1)
-	case etherSpan2: // type II has a header of 8 bytes, type I none
-		return len(b) > 8 && n.ethernet(b[8:], s, depth+1)
-	case etherSpan3:
-		return len(b) > 12 && n.ethernet(b[12:], s, depth+1)
-	}
-	// A length in place of a type: LLC with SNAP (RFC 1042).
-	if t < 1536 && len(b) > 8 && b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 {
-		return n.ether(binary.BigEndian.Uint16(b[6:]), b[8:], s, depth+1)
-	}
-	return false
-}
-
-func (n *network) mpls(b []byte, s *segment, depth int) bool {
-	for len(b) > 4 {
-		bottom := b[2]&1 != 0
-		b = b[4:]
-		if !bottom {
-			continue
-		}
-		if v := b[0] >> 4; v == 4 || v == 6 {
-			return n.ip(b, s, depth)
-		}
-		if b[0]>>4 == 0 && len(b) > 4 { // a pseudo-wire's control word, RFC 4385
-			b = b[4:]
-		}
-		return n.ethernet(b, s, depth+1)
-	}
-	return false
-}
-
-func (n *network) ppp(b []byte, s *segment, depth int) bool {
-	if len(b) > 2 && b[0] == 0xff && b[1] == 3 {
-		b = b[2:]
-	}
-	if len(b) == 0 {
-		return false
-	}
-	proto := uint16(b[0])
-	if proto&1 == 0 { // the protocol field was not compressed (RFC 1661 section 6.5)
-		if len(b) < 2 {
-			return false
-		}
-		proto, b = binary.BigEndian.Uint16(b), b[1:]
-	}
-	if proto != pppIPv4 && proto != pppIPv6 {
-		return false
-	}
-	return n.ip(b[1:], s, depth)
 }
 
 func (n *network) ip(b []byte, s *segment, depth int) bool {
@@ -228,7 +148,7 @@ func (n *network) ipv6(b []byte, s *segment, depth int) bool {
 				return false
 			}
 			proto, b = b[0], b[8+int(b[1])*8:]
-		case 51: // authentication header: its length counts in 4 bytes, less 2
+		case protoAH: // its length counts in 4 bytes, less 2
 			if len(b) < 8 || len(b) < (int(b[1])+2)*4 {
 				return false
 			}
@@ -256,8 +176,8 @@ func (n *network) fragment(key fragmentKey, at int, more bool, b []byte, cut boo
 	return ok && n.transport(key.proto, key.src, key.dst, whole, false, s, depth+1)
 }
 
-// transport reads what an IP packet carries. ICMP is not looked into: what it
-// quotes was never delivered.
+// transport reads what an IP packet carries. ICMP is not looked into, in
+// whatever tunnel: what it quotes was never delivered.
 func (n *network) transport(proto uint8, src, dst netip.Addr, b []byte, cut bool, s *segment, depth int) bool {
 	switch proto {
 	case protoUDP:
@@ -268,6 +188,17 @@ func (n *network) transport(proto uint8, src, dst netip.Addr, b []byte, cut bool
 		return n.ip(b, s, depth+1)
 	case protoGRE:
 		return n.gre(b, s, depth+1)
+	case protoESP:
+		return n.esp(src, dst, b, cut, s, depth)
+	case protoAH:
+		if len(b) < 12 || len(b) < (int(b[1])+2)*4 || depth > maxNesting {
+			return false
+		}
+		return n.transport(b[0], src, dst, b[(int(b[1])+2)*4:], cut, s, depth+1)
+	case protoSCTP:
+		return n.sctp(src, dst, b, cut, s)
+	case protoL2TP: // RFC 3931, with a cookie of 0, 4 or 8 bytes and perhaps a sublayer
+		return n.l2tp3(b, s, depth+1)
 	}
 	return false
 }
@@ -282,81 +213,22 @@ func (n *network) udp(src, dst netip.Addr, b []byte, cut bool, s *segment, depth
 	if length >= 8 && length-8 < len(b) {
 		b = b[:length-8]
 	}
-	if tunnel(to, b) {
-		if inner := *s; n.tunnelled(to, b, &inner, depth+1) {
+	port := to
+	if from == portESP || from == portTeredo {
+		port = from // a server answers from there
+	}
+	if tunnel(port, b) {
+		if inner := *s; n.tunnelled(port, src, dst, b, cut, &inner, depth+1) {
 			*s = inner
 			return true
 		}
 	}
+	if hepPacket(b, s) {
+		return true
+	}
 	s.src, s.dst = netip.AddrPortFrom(src, from), netip.AddrPortFrom(dst, to)
-	s.payload, s.cut = b, cut
+	s.payload, s.cut, s.transport = b, cut, "udp"
 	return len(b) > 0
-}
-
-// tunnel says whether a datagram looks like VXLAN (RFC 7348), GTP-U (3GPP
-// TS 29.281) or Geneve (RFC 8926): ports alone do not, media use any of them.
-func tunnel(port uint16, b []byte) bool {
-	if len(b) < 16 {
-		return false
-	}
-	switch port {
-	case portVXLAN:
-		return b[0] == 0x08 && b[1] == 0 && b[2] == 0 && b[3] == 0 && b[7] == 0
-	case portGTPU:
-		return b[0]>>4 == 3 && b[1] == 0xff // version 1, protocol type GTP; G-PDU
-	case portGeneve:
-		return b[0]>>6 == 0 && binary.BigEndian.Uint16(b[2:]) == etherTEB
-	}
-	return false
-}
-
-func (n *network) tunnelled(port uint16, b []byte, s *segment, depth int) bool {
-	switch port {
-	case portVXLAN:
-		return n.ethernet(b[8:], s, depth)
-	case portGTPU:
-		if b[0]&7 == 0 {
-			return n.ip(b[8:], s, depth)
-		}
-		// Optional fields, then extension headers of 4-byte units.
-		next, b := b[11], b[12:]
-		for next != 0 {
-			if len(b) == 0 || b[0] == 0 || int(b[0])*4 > len(b) {
-				return false
-			}
-			size := int(b[0]) * 4
-			next, b = b[size-1], b[size:]
-		}
-		return n.ip(b, s, depth)
-	case portGeneve:
-		options := int(b[0]&0x3f) * 4
-		return len(b) > 8+options && n.ethernet(b[8+options:], s, depth)
-	}
-	return false
-}
-
-// gre reads RFC 2784, 2890 and 2637 (PPTP).
-func (n *network) gre(b []byte, s *segment, depth int) bool {
-	if len(b) < 4 {
-		return false
-	}
-	flags, t := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-	header := 4
-	for _, f := range []uint16{0x8000, 0x2000, 0x1000} { // checksum, key, sequence
-		if flags&f != 0 {
-			header += 4
-		}
-	}
-	if flags&7 == 1 && flags&0x0080 != 0 { // PPTP's acknowledgement
-		header += 4
-	}
-	if len(b) <= header {
-		return false
-	}
-	if t == etherSpan2 && flags&0x1000 == 0 { // ERSPAN type I: no sequence, no header
-		return n.ethernet(b[header:], s, depth)
-	}
-	return n.ether(t, b[header:], s, depth)
 }
 
 func tcpSegment(src, dst netip.Addr, b []byte, cut bool, s *segment) bool {
@@ -367,7 +239,7 @@ func tcpSegment(src, dst netip.Addr, b []byte, cut bool, s *segment) bool {
 	if header < 20 || header > len(b) {
 		return false
 	}
-	s.tcp = true
+	s.tcp, s.transport = true, "tcp"
 	s.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
 	s.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
 	s.seq = binary.BigEndian.Uint32(b[4:])

@@ -98,7 +98,7 @@ func (t *reader) packet(p Packet) {
 		t.broken(false)
 	}
 	if s, ok := t.network.decode(p); ok {
-		t.segment(&s)
+		t.segments(&s)
 	}
 	if t.now.Sub(t.swept) >= time.Second {
 		t.sweep()
@@ -123,9 +123,18 @@ func (t *reader) broken(all bool) {
 	for _, d := range t.network.fragments.expired(t.now, all) {
 		s := segment{at: d.since}
 		if t.network.transport(d.key.proto, d.key.src, d.key.dst, d.prefix(), true, &s, 0) {
-			t.segment(&s)
+			t.segments(&s)
 		}
 	}
+}
+
+// segments files what one packet carried.
+func (t *reader) segments(s *segment) {
+	t.segment(s)
+	for i := range t.network.more {
+		t.segment(&t.network.more[i])
+	}
+	t.network.more = t.network.more[:0]
 }
 
 func (t *reader) segment(s *segment) {
@@ -138,7 +147,7 @@ func (t *reader) segment(s *segment) {
 		return
 	}
 	if m, ok := parseMessage(s.payload); ok {
-		t.message(&m, s.src, s.dst, s.at, "udp")
+		t.message(&m, s.src, s.dst, s.at, s.transport)
 	}
 }
 
