@@ -33,6 +33,7 @@ type cli struct {
 	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
 	Test        testCmd        `cmd:"" help:"Hold recorded calls against what a configuration should make of them."`
 	Inspect     inspectCmd     `cmd:"" help:"Rebuild and judge the calls in captures."`
+	Replay      replayCmd      `cmd:"" help:"Place recorded calls again, and say where they go otherwise."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running door how it fares."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -15,9 +15,6 @@ type Piece struct {
 	Source, Destination netip.AddrPort
 	Transport           string // of a message, "udp" or "tcp"
 	RTP                 bool   // else it is a message
-	// FromCaller and ToCaller say on which side of the first hop a message
-	// passed; neither: at a later hop, or before any INVITE was seen.
-	FromCaller, ToCaller bool
 	// Data is valid until the function that is given the piece returns.
 	Data []byte
 }
@@ -27,9 +24,5 @@ func (t *reader) piece(c *call, src, dst netip.AddrPort, at time.Time, transport
 	if t.options.Pieces == nil {
 		return
 	}
-	p := Piece{CallID: c.id, At: at, Source: src, Destination: dst, Transport: transport, RTP: transport == "", Data: b}
-	if !p.RTP {
-		p.FromCaller, p.ToCaller = c.hop.fromCaller(src, dst), c.hop.toCaller(src, dst)
-	}
-	t.options.Pieces(p)
+	t.options.Pieces(Piece{CallID: c.id, At: at, Source: src, Destination: dst, Transport: transport, RTP: transport == "", Data: b})
 }

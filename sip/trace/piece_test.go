@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Every message and packet of a call is handed on, with its bytes and its side,
-// also the RTP that was captured ahead of the answer that announces it.
+// Every message and packet of a call is handed on, with its bytes, also the RTP that was captured ahead of the answer that announces it.
 func TestPieces(t *testing.T) {
 	f := newFilm(t)
 	s := newScript(f, "pieces@192.0.2.1")
@@ -26,9 +25,9 @@ func TestPieces(t *testing.T) {
 		switch {
 		case p.RTP && p.Source == aRTP && p.Destination == bRTP:
 			rtp = append(rtp, string(p.Data))
-		case p.FromCaller && p.Source == alice:
+		case !p.RTP && p.Source == alice:
 			from = append(from, string(bytes.Fields(p.Data)[0]))
-		case p.ToCaller && p.Source == bob:
+		case !p.RTP && p.Source == bob:
 			to = append(to, string(bytes.Fields(p.Data)[0]))
 		default:
 			t.Errorf("%+v", p)
