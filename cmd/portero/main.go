@@ -32,6 +32,7 @@ type cli struct {
 	Callbacks   callbacksCmd   `cmd:"" help:"Look at and work on the promises of callbacks."`
 	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
 	Test        testCmd        `cmd:"" help:"Hold recorded calls against what a configuration should make of them."`
+	Diff        diffCmd        `cmd:"" help:"Tell which recorded calls two configurations treat differently."`
 	Inspect     inspectCmd     `cmd:"" help:"Rebuild and judge the calls in captures."`
 	Replay      replayCmd      `cmd:"" help:"Place recorded calls again, and say where they go otherwise."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running door how it fares."`
