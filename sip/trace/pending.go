@@ -5,30 +5,29 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/portero/portero/media/codec"
-	"github.com/portero/portero/sip/sdp"
 )
 
 // Limits on RTP that no description has announced yet. Media may be captured
 // before the answer that announces it, so what looks like RTP is held for a
 // while.
 const (
-	maxStrays     = 512              // streams
+	maxStrays     = 16_384           // streams
+	maxPerFlow    = 8                // streams of one source and destination, each of few packets: it is no RTP
 	maxStrayBytes = 1 << 20          // held of one stream
 	maxHeldBytes  = 32 << 20         // held of all
 	strayPatience = 30 * time.Second // how old the last packet may be when the description comes
-	minStray      = 10               // packets in sequence that make a stream worth telling
+	strayLinger   = 2 * time.Minute  // without a packet: the stream is over
+	maxStraysTold = 10_000
 )
 
 // stray is a stream that nothing announced.
 type stray struct {
 	key   streamKey
-	stats codec.Stats
-	pt    uint8
+	flow  *strayFlow
+	guess guess
 	buf   []byte // packets held, one after the other
 	held  []heldPacket
-	full  bool // too much came: only stats go on
+	full  bool // too much came: only the figures go on
 }
 
 type heldPacket struct {
@@ -36,33 +35,52 @@ type heldPacket struct {
 	end int // in buf
 }
 
+// strayFlow is what goes from one address to another without having been announced.
+type strayFlow struct {
+	pair    flowPair
+	streams []*stray
+	foreign bool // no RTP
+	since   time.Time
+	places  [2]int // in the lists of its two addresses
+}
+
 // strays holds streams until a description claims them.
 type strays struct {
-	open map[streamKey]*stray
-	size int // bytes held
+	flows map[flowPair]*strayFlow
+	ends  map[netip.AddrPort][]*strayFlow
+	open  int // streams
+	size  int // bytes held
+	told  []Stream
+	left  int // streams not told, for there are too many
 }
 
 // add takes a packet that looks like RTP and belongs to no call.
 func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) {
-	s := t.open[key]
-	if s == nil {
-		if t.open == nil {
-			t.open = map[streamKey]*stray{}
-		}
-		if len(t.open) >= maxStrays {
-			t.evict()
-		}
-		s = &stray{key: key, pt: h.pt}
-		t.open[key] = s
+	pair := flowPair{key.src, key.dst}
+	f := t.flows[pair]
+	if f == nil {
+		f = t.flow(pair, at)
 	}
-	c, _ := sdp.Static(h.pt)
-	s.stats.Packet(h.seq, h.ts, at, c.Clock)
+	if f.foreign {
+		return
+	}
+	var s *stray
+	for _, x := range f.streams {
+		if x.key.ssrc == key.ssrc {
+			s = x
+		}
+	}
+	if s == nil {
+		if s = t.stream(f, key, at); s == nil {
+			return
+		}
+	}
+	s.guess.packet(h, at)
 	if s.full {
 		return
 	}
-	if len(s.buf)+len(b) > maxStrayBytes || t.size+len(b) > maxHeldBytes {
-		t.size -= len(s.buf)
-		s.buf, s.held, s.full = nil, nil, true
+	if len(s.buf)+len(b) > maxStrayBytes || t.size+len(b) > maxHeldBytes || s.over(at) {
+		t.release(s)
 		return
 	}
 	s.buf = append(s.buf, b...)
@@ -70,62 +88,185 @@ func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) {
 	t.size += len(b)
 }
 
-// evict makes room: the stream that was silent longest goes.
-func (t *strays) evict() {
-	var oldest *stray
-	for _, s := range t.open {
-		if oldest == nil || s.stats.LastAt.Before(oldest.stats.LastAt) {
-			oldest = s
-		}
-	}
-	t.remove(oldest)
+// over says whether a description that came now would come too late for the first
+// packet that is held.
+func (s *stray) over(now time.Time) bool {
+	return len(s.held) > 0 && now.Sub(s.held[0].at) > 4*strayPatience
 }
 
-func (t *strays) remove(s *stray) {
+// release gives the packets of a stream up.
+func (t *strays) release(s *stray) {
 	t.size -= len(s.buf)
-	delete(t.open, s.key)
+	s.buf, s.held, s.full = nil, nil, true
+}
+
+func (t *strays) flow(pair flowPair, at time.Time) *strayFlow {
+	if t.flows == nil {
+		t.flows, t.ends = map[flowPair]*strayFlow{}, map[netip.AddrPort][]*strayFlow{}
+	}
+	if len(t.flows) >= maxStrays {
+		t.evict()
+	}
+	f := &strayFlow{pair: pair, since: at}
+	for i, a := range []netip.AddrPort{pair.src, pair.dst} {
+		f.places[i] = len(t.ends[a])
+		t.ends[a] = append(t.ends[a], f)
+	}
+	t.flows[pair] = f
+	return f
+}
+
+// stream begins one in a flow; nil when the flow turns out to be no RTP. Few
+// sources send more than a handful of streams to one port, and what is no RTP has
+// another number in the place of the SSRC in each packet.
+func (t *strays) stream(f *strayFlow, key streamKey, at time.Time) *stray {
+	if len(f.streams) >= maxPerFlow {
+		quiet := 0
+		for i, x := range f.streams {
+			if x.guess.last.Before(f.streams[quiet].guess.last) {
+				quiet = i
+			}
+		}
+		x := f.streams[quiet]
+		if !x.guess.surely() {
+			for len(f.streams) > 0 {
+				t.drop(f.streams[0])
+			}
+			f.foreign = true
+			return nil
+		}
+		t.tell(x)
+		t.drop(x)
+	}
+	if t.open >= maxStrays {
+		t.evict()
+		if t.flows[f.pair] == nil {
+			return nil
+		}
+	}
+	s := &stray{key: key, flow: f}
+	f.streams = append(f.streams, s)
+	f.since = at
+	t.open++
+	return s
+}
+
+// last is when a flow was heard last.
+func (f *strayFlow) last() time.Time {
+	at := f.since
+	for _, s := range f.streams {
+		at = later(at, s.guess.last)
+	}
+	return at
+}
+
+// evict makes room: the eighth of the flows that was silent longest goes.
+func (t *strays) evict() {
+	all := make([]*strayFlow, 0, len(t.flows))
+	for _, f := range t.flows {
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b *strayFlow) int { return a.last().Compare(b.last()) })
+	for _, f := range all[:len(all)/8+1] {
+		t.finish(f)
+	}
+}
+
+// sweep ends the flows that have been silent for long.
+func (t *strays) sweep(now time.Time) {
+	for _, f := range t.flows {
+		if now.Sub(f.last()) > strayLinger {
+			t.finish(f)
+		}
+	}
+}
+
+// finish tells the streams of a flow and forgets it.
+func (t *strays) finish(f *strayFlow) {
+	for len(f.streams) > 0 {
+		t.tell(f.streams[0])
+		t.drop(f.streams[0])
+	}
+	if t.flows[f.pair] == f {
+		t.forget(f)
+	}
+}
+
+// drop takes a stream out.
+func (t *strays) drop(s *stray) {
+	t.size -= len(s.buf)
+	t.open--
+	f := s.flow
+	f.streams = slices.DeleteFunc(f.streams, func(x *stray) bool { return x == s })
+}
+
+// forget takes a flow without streams out.
+func (t *strays) forget(f *strayFlow) {
+	delete(t.flows, f.pair)
+	for i, a := range []netip.AddrPort{f.pair.src, f.pair.dst} {
+		list := t.ends[a]
+		last := list[len(list)-1]
+		list[f.places[i]] = last
+		if last.pair.src == a {
+			last.places[0] = f.places[i]
+		} else {
+			last.places[1] = f.places[i]
+		}
+		list[len(list)-1] = nil
+		if t.ends[a] = list[:len(list)-1]; len(list) == 1 {
+			delete(t.ends, a)
+		}
+	}
 }
 
 // claim takes out the streams to or from a that were heard shortly before now,
 // in order of their first packets.
 func (t *strays) claim(a netip.AddrPort, now time.Time) []*stray {
 	var out []*stray
-	for key, s := range t.open {
-		if (key.src == a || key.dst == a) && now.Sub(s.stats.LastAt) < strayPatience {
-			out = append(out, s)
+	for _, f := range slices.Clone(t.ends[a]) {
+		for _, s := range slices.Clone(f.streams) {
+			if now.Sub(s.guess.last) < strayPatience {
+				s.guess.settle()
+				out = append(out, s)
+				t.drop(s)
+			}
+		}
+		if len(f.streams) == 0 && !f.foreign {
+			t.forget(f)
 		}
 	}
-	for _, s := range out {
-		t.remove(s)
-	}
-	sortStrays(out)
-	return out
-}
-
-// left lists the streams that nothing claimed and that are surely RTP.
-func (t *strays) left() []Stream {
-	var all []*stray
-	for _, s := range t.open {
-		if s.stats.Packets >= minStray && s.stats.Packets > 2*s.stats.Restarts && s.stats.Lost() < s.stats.Packets {
-			all = append(all, s)
-		}
-	}
-	sortStrays(all)
-	out := make([]Stream, len(all))
-	for i, s := range all {
-		c, _ := sdp.Static(s.pt)
-		out[i] = Stream{
-			SSRC: SSRC(s.key.ssrc), Source: s.key.src, Destination: s.key.dst,
-			PayloadType: int(s.pt), Codec: c.Name,
-			Packets: s.stats.Packets, Lost: s.stats.Lost(), Jitter: s.stats.Jitter(),
-			FirstAt: Time{s.stats.FirstAt}, Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(),
-		}
-	}
-	return out
-}
-
-func sortStrays(s []*stray) {
-	slices.SortFunc(s, func(a, b *stray) int {
-		return cmp.Or(a.stats.FirstAt.Compare(b.stats.FirstAt), cmp.Compare(a.key.ssrc, b.key.ssrc), a.key.src.Compare(b.key.src))
+	slices.SortFunc(out, func(a, b *stray) int {
+		return cmp.Or(a.guess.stats.FirstAt.Compare(b.guess.stats.FirstAt), cmp.Compare(a.key.ssrc, b.key.ssrc), a.key.src.Compare(b.key.src))
 	})
+	return out
+}
+
+// tell notes a stream that nothing claimed, if it is surely RTP.
+func (t *strays) tell(s *stray) {
+	if s.guess.settle(); !s.guess.surely() {
+		return
+	}
+	if len(t.told) >= maxStraysTold {
+		t.left++
+		return
+	}
+	g := &s.guess
+	t.told = append(t.told, Stream{
+		SSRC: SSRC(s.key.ssrc), Source: s.key.src, Destination: s.key.dst,
+		PayloadType: int(g.pt), Codec: g.codec.Name,
+		Packets: g.stats.Packets, Lost: g.stats.Lost(), Jitter: g.stats.Jitter(),
+		FirstAt: Time{g.stats.FirstAt}, Seconds: g.stats.LastAt.Sub(g.stats.FirstAt).Seconds(),
+	})
+}
+
+// all ends every flow and lists the streams that were told, in order of their
+// first packets.
+func (t *strays) all() []Stream {
+	for _, f := range t.flows {
+		t.finish(f)
+	}
+	slices.SortFunc(t.told, func(a, b Stream) int {
+		return cmp.Or(a.FirstAt.Compare(b.FirstAt.Time), cmp.Compare(a.SSRC, b.SSRC), a.Source.Compare(b.Source))
+	})
+	return t.told
 }

@@ -29,7 +29,9 @@ type Summary struct {
 	Dialogs  int                     // Call-IDs, calls or not
 	Others   map[string]int          // of them, those that are no calls, by Exchange.Kind
 	Skipped  map[layers.LinkType]int // packets of link types that are not read
-	Strays   []Stream                // RTP that no call announced
+	Strays   []Stream                // RTP that no call announced, at most 10,000
+	// StraysLeftOut is how many more of them there were.
+	StraysLeftOut int
 }
 
 // Read reads a capture and tells each call when it is over, in the order in
@@ -73,9 +75,10 @@ type reader struct {
 	streams   map[streamKey]*stream
 	strays    strays
 
-	now   time.Time // latest time of a packet
-	leap  time.Time // one that was too far ahead to be believed
-	swept time.Time
+	now     time.Time // latest time of a packet
+	leap    time.Time // one that was too far ahead to be believed
+	swept   time.Time
+	strayed time.Time // the strays were swept
 }
 
 func newReader(o Options, each func(*Call)) *reader {
@@ -262,9 +265,10 @@ func (t *reader) open(key streamKey, c *call) *stream {
 func (t *reader) adopt(s *stray, c *call) {
 	st := t.open(s.key, c)
 	if s.full {
-		st.lookup(s.pt)
-		st.stats = s.stats
-		st.types = []typeCount{{codec: st.codec, packets: s.stats.Packets}}
+		st.lookup(s.guess.pt)
+		st.stats = s.guess.stats
+		st.types = []typeCount{{codec: st.codec, packets: st.stats.Packets}}
+		c.last = later(c.last, st.stats.LastAt)
 		return
 	}
 	from := 0
@@ -281,7 +285,7 @@ func (t *reader) adopt(s *stray, c *call) {
 			t.overhearOther(c, st, b, p.at)
 		}
 	}
-	c.last = later(c.last, s.stats.LastAt)
+	c.last = later(c.last, s.guess.last)
 }
 
 // sweep closes the calls of which nothing more is expected. It runs once a
@@ -298,6 +302,10 @@ func (t *reader) sweep() {
 	}
 	t.over()
 	t.tell()
+	if t.now.Sub(t.strayed) > strayLinger/4 {
+		t.strayed = t.now
+		t.strays.sweep(t.now)
+	}
 }
 
 // close ends the gathering of a call.
@@ -384,7 +392,7 @@ func (t *reader) finish() Summary {
 	}
 	t.tell()
 	t.summary.Skipped = t.network.strange
-	t.summary.Strays = t.strays.left()
+	t.summary.Strays, t.summary.StraysLeftOut = t.strays.all(), t.strays.left
 	return t.summary
 }
 

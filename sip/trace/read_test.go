@@ -246,28 +246,43 @@ func TestLeapOfTime(t *testing.T) {
 
 func TestStrayLimits(t *testing.T) {
 	var s strays
-	for i := range 3 * maxStrays {
-		b := rtpPacket(uint32(i), 0, 1, 1)
+	add := func(src netip.AddrPort, ssrc uint32, seq uint16, at time.Time) {
+		b := rtpPacket(ssrc, 0, seq, 160*uint32(seq))
 		h, _ := rtpHeader(b)
-		s.add(streamKey{aRTP, bRTP, uint32(i)}, h, b, start.Add(time.Duration(i)))
+		s.add(streamKey{src, bRTP, ssrc}, h, b, at)
 	}
-	if len(s.open) > maxStrays {
-		t.Errorf("%d strays are held", len(s.open))
+	for i := range 3 * maxStrays { // more sources than are followed
+		add(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 4000), 7, 1, start.Add(time.Duration(i)))
 	}
+	if s.open > maxStrays || len(s.flows) > maxStrays || len(s.ends[bRTP]) != len(s.flows) {
+		t.Errorf("%d streams in %d flows are held, %d to the address", s.open, len(s.flows), len(s.ends[bRTP]))
+	}
+	for i := range 1000 { // another number each time: no RTP
+		add(aRTP, uint32(i), uint16(i), start.Add(time.Hour))
+	}
+	if f := s.flows[flowPair{aRTP, bRTP}]; !f.foreign || len(f.streams) != 0 {
+		t.Errorf("a flow of 1000 numbers: %+v", f)
+	}
+	long := netip.AddrPortFrom(aRTP.Addr(), 4002)
 	for i := range 40000 {
-		b := rtpPacket(1<<30, 0, uint16(i), uint32(i))
-		h, _ := rtpHeader(b)
-		s.add(streamKey{aRTP, bRTP, 1 << 30}, h, b, start.Add(time.Hour))
+		add(long, 1<<30, uint16(i), start.Add(time.Hour+time.Duration(i)*time.Millisecond))
 	}
-	if got := s.open[streamKey{aRTP, bRTP, 1 << 30}]; !got.full || got.buf != nil || got.stats.Packets != 40000 {
-		t.Errorf("a long stray: full %v, %d bytes, %d packets", got.full, len(got.buf), got.stats.Packets)
+	got := s.flows[flowPair{long, bRTP}].streams[0]
+	if !got.full || got.buf != nil || got.guess.stats.Packets != 40000 {
+		t.Errorf("a long stray: full %v, %d bytes, %d packets", got.full, len(got.buf), got.guess.stats.Packets)
 	}
-	sum := 0
-	for _, x := range s.open {
-		sum += len(x.buf)
+	sum, open := 0, 0
+	for _, f := range s.flows {
+		for _, x := range f.streams {
+			sum += len(x.buf)
+			open++
+		}
 	}
-	if sum != s.size {
-		t.Errorf("%d bytes are held, %d counted", sum, s.size)
+	if sum != s.size || open != s.open {
+		t.Errorf("%d bytes in %d streams are held, %d in %d counted", sum, open, s.size, s.open)
+	}
+	if told := s.all(); len(told) != 1 || told[0].Packets != 40000 || s.size != 0 || s.open != 0 || len(s.flows) != 0 || len(s.ends) != 0 {
+		t.Errorf("told %+v; %d bytes, %d streams, %d flows, %d addresses are left", told, s.size, s.open, len(s.flows), len(s.ends))
 	}
 }
 

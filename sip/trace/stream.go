@@ -120,7 +120,7 @@ func (s *stream) lookup(pt uint8) {
 		}
 	}
 	if !ok {
-		c, _ = sdp.Static(pt)
+		c, _ = assignment(pt)
 	}
 	s.codec = c
 	s.event = strings.EqualFold(c.Name, "telephone-event")
