@@ -30,6 +30,7 @@ type inspectedCourse struct {
 	Codecs       []string `json:"codecs"`
 	Mapped       []string `json:"sdp_codecs"`
 	Flags        []string `json:"flags"`
+	Faxes        []any    `json:"t38_streams"`
 }
 
 // inspectedBesides is what it says besides the calls.
@@ -53,6 +54,8 @@ type inspectedBesides struct {
 		Hops         []any          `json:"hops"`
 	} `json:"other_transactions"`
 	Streams []inspectedStream `json:"streams"`
+	Faxes   []any             `json:"t38_streams"`
+	Kinds   map[string]int    `json:"packet_kinds"`
 }
 
 // TestInspectWithoutCalls: a capture of registrations and of RTP alone is not

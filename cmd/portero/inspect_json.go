@@ -53,6 +53,13 @@ func (d *document) end(sum trace.Summary) error {
 		sum.Strays = []trace.Stream{}
 	}
 	d.value(sum.Strays)
+	d.write(`,"t38_streams":`)
+	d.value(sum.Faxes)
+	d.write(`,"packet_kinds":`)
+	if sum.Kinds == nil {
+		sum.Kinds = map[string]int{}
+	}
+	d.value(sum.Kinds)
 	d.write("}\n")
 	return d.err
 }

@@ -85,6 +85,7 @@ type inspectedStream struct {
 	PayloadType int     `json:"payload_type"`
 	Codec       string  `json:"codec"`
 	Packets     int     `json:"packets"`
+	Duplicates  int     `json:"duplicates"`
 	Lost        int     `json:"lost"`
 	JitterMs    float64 `json:"jitter_ms"`
 	FirstAt     string  `json:"first_at"`

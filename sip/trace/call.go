@@ -50,6 +50,9 @@ type call struct {
 	mapped  []string // names in their a=rtpmap lines
 	count   int      // messages
 
+	faxes    []*fax
+	faxPorts []netip.AddrPort // where descriptions want T.38
+
 	tryingAt time.Time
 	ringCode int
 	byeFrom  netip.Addr
@@ -242,7 +245,7 @@ func (c *call) report(prior float64) *Call {
 		Methods: c.methods, Responses: c.codes(), MessageCount: c.count,
 		InviteAt: moment(c.inviteAt), RingingAt: moment(c.ringAt),
 		AnsweredAt: moment(c.answerAt), EndedAt: moment(c.ended()),
-		Streams: []Stream{}, heard: -1,
+		Streams: []Stream{}, Faxes: []Fax{}, heard: -1,
 		TryingAt: moment(c.tryingAt), CancelAt: moment(c.cancelAt), ByeAt: moment(c.byeAt),
 		Setup: between(c.inviteAt, c.answerAt), PDD: between(c.inviteAt, c.ringAt), Duration: between(c.answerAt, c.byeAt),
 		Codecs: nonNil(c.codecs), Mapped: nonNil(c.mapped), Flags: c.flagNames(),
@@ -264,8 +267,14 @@ func (c *call) report(prior float64) *Call {
 			r.heard = i
 		}
 	}
+	for _, f := range c.faxes {
+		r.Faxes = append(r.Faxes, f.report())
+	}
 	r.Fingerprint, r.Verdict, r.Decision, r.Decisions = &Fingerprint{}, unjudged(prior), &Decision{}, []Decision{}
 	if w := c.witness; w != nil && w.findings.verdict != nil {
+		for _, f := range c.faxes {
+			r.Faxes = append(r.Faxes, f.report())
+		}
 		r.Fingerprint, r.Verdict, r.Decisions = w.findings.print, w.findings.verdict, w.findings.decisions
 		r.Decision = &r.Decisions[len(r.Decisions)-1] // there is one from the arrival on
 	}

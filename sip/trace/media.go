@@ -73,6 +73,18 @@ func (c *call) endpoint(a netip.AddrPort) *endpoint {
 	return e
 }
 
+// udptlPorts lists where a description wants T.38 over UDPTL (RFC 7345 for its
+// encrypted form).
+func udptlPorts(d *sdp.Description, sender netip.Addr) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, m := range d.Media {
+		if m.Port != 0 && len(out) < maxEndpoints && strings.EqualFold(m.Proto, "udptl") {
+			out = append(out, addresses(d, m, sender)...)
+		}
+	}
+	return out
+}
+
 // addresses lists where a section may get its RTP: its connection line, and
 // its ICE candidates of component 1 (RFC 8839 section 5.1), one of which the
 // two sides choose without saying so in SIP.

@@ -54,15 +54,16 @@ type strays struct {
 	left  int // streams not told, for there are too many
 }
 
-// add takes a packet that looks like RTP and belongs to no call.
-func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) {
+// add takes a packet that looks like RTP and belongs to no call. It says whether
+// the packet may be RTP.
+func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) bool {
 	pair := flowPair{key.src, key.dst}
 	f := t.flows[pair]
 	if f == nil {
 		f = t.flow(pair, at)
 	}
 	if f.foreign {
-		return
+		return false
 	}
 	var s *stray
 	for _, x := range f.streams {
@@ -72,20 +73,21 @@ func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) {
 	}
 	if s == nil {
 		if s = t.stream(f, key, at); s == nil {
-			return
+			return false
 		}
 	}
 	s.guess.packet(h, at)
 	if s.full {
-		return
+		return true
 	}
 	if len(s.buf)+len(b) > maxStrayBytes || t.size+len(b) > maxHeldBytes || s.over(at) {
 		t.release(s)
-		return
+		return true
 	}
 	s.buf = append(s.buf, b...)
 	s.held = append(s.held, heldPacket{at, len(s.buf)})
 	t.size += len(b)
+	return true
 }
 
 // over says whether a description that came now would come too late for the first
@@ -254,7 +256,7 @@ func (t *strays) tell(s *stray) {
 	t.told = append(t.told, Stream{
 		SSRC: SSRC(s.key.ssrc), Source: s.key.src, Destination: s.key.dst,
 		PayloadType: int(g.pt), Codec: g.codec.Name,
-		Packets: g.stats.Packets, Lost: g.stats.Lost(), Jitter: g.stats.Jitter(),
+		Packets: g.stats.Packets, Duplicates: g.stats.Duplicates, Lost: g.stats.Lost(), Jitter: g.stats.Jitter(),
 		FirstAt: Time{g.stats.FirstAt}, Seconds: g.stats.LastAt.Sub(g.stats.FirstAt).Seconds(),
 	})
 }

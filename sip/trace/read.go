@@ -27,11 +27,13 @@ type Summary struct {
 	Packets  int                     // read
 	Messages int                     // of SIP
 	Dialogs  int                     // Call-IDs, calls or not
+	Kinds    map[string]int          // packets of RTCP, STUN, DTLS, ZRTP and announced T.38
 	Others   map[string]int          // of them, those that are no calls, by Exchange.Kind
 	Skipped  map[layers.LinkType]int // packets of link types that are not read
 	Strays   []Stream                // RTP that no call announced, at most 10,000
 	// StraysLeftOut is how many more of them there were.
 	StraysLeftOut int
+	Faxes         []Fax // T.38 that no call announced, at most 1,000
 }
 
 // Read reads a capture and tells each call when it is over, in the order in
@@ -74,6 +76,7 @@ type reader struct {
 	endpoints map[netip.AddrPort]*endpoint
 	streams   map[streamKey]*stream
 	strays    strays
+	faxes     faxes
 
 	now     time.Time // latest time of a packet
 	leap    time.Time // one that was too far ahead to be believed
@@ -145,12 +148,29 @@ func (t *reader) segment(s *segment) {
 		t.tcp.add(s, func(m message, at time.Time) { t.message(&m, s.src, s.dst, at, "tcp") })
 		return
 	}
+	pair := flowPair{s.src, s.dst}
+	if c, ok := t.faxes.expects(pair); ok {
+		if seq, ok := udptl(s.payload); ok {
+			t.summary.kind(kindT38)
+			t.faxes.packet(pair, c, seq, s.at)
+			return
+		}
+	}
 	if h, ok := rtpHeader(s.payload); ok {
-		t.rtp(s, h)
-		return
+		if t.rtp(s, h) {
+			return
+		}
 	}
 	if m, ok := parseMessage(s.payload); ok {
 		t.message(&m, s.src, s.dst, s.at, s.transport)
+		return
+	}
+	if k := besideRTP(s.payload); k != "" {
+		t.summary.kind(k)
+		return
+	}
+	if seq, ok := udptl(s.payload); ok {
+		t.faxes.packet(pair, nil, seq, s.at)
 	}
 }
 
@@ -193,6 +213,9 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	if toCaller || fromCaller {
 		t.agree(c, d, fromCaller)
 	}
+	for _, a := range udptlPorts(d, src.Addr()) {
+		t.faxes.announce(a, c)
+	}
 	for _, e := range media {
 		t.announce(e)
 	}
@@ -219,8 +242,8 @@ func (t *reader) announce(e *endpoint) {
 	}
 }
 
-// rtp files an RTP packet with its stream.
-func (t *reader) rtp(s *segment, h header12) {
+// rtp files an RTP packet with its stream, and says whether it is one.
+func (t *reader) rtp(s *segment, h header12) bool {
 	key := streamKey{s.src, s.dst, h.ssrc}
 	st := t.streams[key]
 	if st == nil {
@@ -229,8 +252,7 @@ func (t *reader) rtp(s *segment, h header12) {
 			e = t.endpoints[key.src]
 		}
 		if e == nil {
-			t.strays.add(key, h, s.payload, s.at)
-			return
+			return t.strays.add(key, h, s.payload, s.at)
 		}
 		st = t.open(key, e.call)
 	}
@@ -241,12 +263,13 @@ func (t *reader) rtp(s *segment, h header12) {
 	st.call.witness.saw(s.at, t.summary.Packets)
 	if st.heard {
 		t.overhear(st.call, s.src, s.payload, s.at)
-		return
+		return true
 	}
 	t.overhearOther(st.call, st, s.payload, s.at)
 	if w := st.call.witness; w != nil {
 		w.keep(st, s.payload, s.at)
 	}
+	return true
 }
 
 // maxStreams bounds the streams of one call; more are not told.
@@ -305,6 +328,7 @@ func (t *reader) sweep() {
 	if t.now.Sub(t.strayed) > strayLinger/4 {
 		t.strayed = t.now
 		t.strays.sweep(t.now)
+		t.faxes.sweep(t.now)
 	}
 }
 
@@ -314,6 +338,7 @@ func (t *reader) close(c *call) {
 	delete(t.judging, c)
 	t.dismiss(c, c.last)
 	c.hearing.end()
+	t.faxes.forget(c)
 	for _, e := range c.media {
 		if t.endpoints[e.addr] == e {
 			delete(t.endpoints, e.addr)
@@ -392,8 +417,16 @@ func (t *reader) finish() Summary {
 	}
 	t.tell()
 	t.summary.Skipped = t.network.strange
+	t.summary.Faxes = t.faxes.left()
 	t.summary.Strays, t.summary.StraysLeftOut = t.strays.all(), t.strays.left
 	return t.summary
+}
+
+func (s *Summary) kind(k string) {
+	if s.Kinds == nil {
+		s.Kinds = map[string]int{}
+	}
+	s.Kinds[k]++
 }
 
 // String says how many of what was read.

@@ -43,6 +43,7 @@ type Call struct {
 	Flags        []string `json:"flags"`         // what happened in it; README.md has the list
 
 	Streams []Stream `json:"streams"`
+	Faxes   []Fax    `json:"t38_streams"` // T.38 over UDPTL
 
 	Hops            []Hop     `json:"hops"`                        // its way, in the order in which they were seen
 	Messages        []Message `json:"messages,omitempty"`          // if Options.Messages asks for them
@@ -104,8 +105,9 @@ type Stream struct {
 	PayloadType int            `json:"payload_type"` // the most frequent one that is neither events nor comfort noise
 	Codec       string         `json:"codec"`        // its encoding name; empty when nothing says it
 	Packets     int            `json:"packets"`
-	Lost        int            `json:"lost"`      // by extended sequence number, at least 0 (RFC 3550 appendix A.3)
-	Jitter      float64        `json:"jitter_ms"` // mean of the running estimate (RFC 3550 section 6.4.1)
+	Duplicates  int            `json:"duplicates"` // of them, same number twice, as far as the last 64 numbers tell
+	Lost        int            `json:"lost"`       // by extended sequence number, at least 0 (RFC 3550 appendix A.3)
+	Jitter      float64        `json:"jitter_ms"`  // mean of the running estimate (RFC 3550 section 6.4.1)
 	FirstAt     Time           `json:"first_at"`
 	Seconds     float64        `json:"seconds"` // first packet to last
 	Digits      string         `json:"digits"`  // keys of RFC 4733 events

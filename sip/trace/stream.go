@@ -166,7 +166,7 @@ func (s *stream) report() Stream {
 	}
 	r := Stream{
 		SSRC: SSRC(s.key.ssrc), Source: s.key.src, Destination: s.key.dst,
-		Packets: s.stats.Packets, Lost: s.stats.Lost(), Jitter: s.stats.Jitter(),
+		Packets: s.stats.Packets, Duplicates: s.stats.Duplicates, Lost: s.stats.Lost(), Jitter: s.stats.Jitter(),
 		FirstAt: Time{s.stats.FirstAt}, Seconds: s.stats.LastAt.Sub(s.stats.FirstAt).Seconds(), Digits: string(s.digits), Side: s.side, SRTP: s.secure,
 	}
 	var best typeCount

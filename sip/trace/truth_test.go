@@ -139,11 +139,11 @@ func TestTruth(t *testing.T) {
 		compareFile(t, &y, filepath.Join(dir, "pcaps"), want)
 	}
 	t.Logf("agreement with tshark, %d files:\n%s", len(files), &y)
-	for field, least := range map[string]float64{
-		"packets": 1, "calls": 0.99, "methods": 0.95, "responses": 0.95, "final_code": 0.95, "outcome": 0.95,
-		"from_user": 0.95, "to_user": 0.95, "times": 0.95,
-		"streams": 0.90, "stream packets": 0.90, "stream lost": 0.90, "stream jitter": 0.90,
-	} {
+	for _, field := range y.order {
+		least := 0.99
+		if strings.HasPrefix(field, "stream") {
+			least = 0.98
+		}
 		if y.share(field) < least {
 			t.Errorf("%s: %.3f agree, at least %.3f expected", field, y.share(field), least)
 		}
@@ -302,12 +302,16 @@ func compareStreams(t *testing.T, y *tally, want truthFile, got []Stream) {
 		if !y.note("stream packets", g.Packets == w.Packets) {
 			t.Logf("%s: stream %s: %d packets, tshark %d", want.File, k, g.Packets, w.Packets)
 		}
-		if !y.note("stream lost", g.Lost == max(0, w.Lost)) {
+		// Negative: copies of packets that tshark lets make up for missing ones.
+		if w.Lost >= 0 && !y.note("stream lost", g.Lost == w.Lost || g.Lost-g.Duplicates == w.Lost) {
 			t.Logf("%s: stream %s: %d lost, tshark %d", want.File, k, g.Lost, w.Lost)
 		}
 		// tshark has no clock for dynamic payload types of streams that its
-		// heuristic found, so there is nothing to compare.
-		if g.PayloadType >= 96 && (!announced[k] || w.Jitter == 0) {
+		// heuristic found, so there is nothing to compare. And it errs where
+		// packets have a marker (it counts them in the mean's weight without adding
+		// their jitter, so all of video is off), and where telephone events or
+		// keep-alives lie between (their timestamps do not pace the stream).
+		if g.PayloadType >= 96 && (!announced[k] || w.Jitter == 0) || strings.Contains(w.Payload, ",") || video[strings.ToUpper(g.Codec)] {
 			continue
 		}
 		off := math.Abs(g.Jitter - w.Jitter)
@@ -323,6 +327,8 @@ func compareStreams(t *testing.T, y *tally, want truthFile, got []Stream) {
 		t.Logf("%s: stream %s is not tshark's: %d packets", want.File, k, s.Packets)
 	}
 }
+
+var video = map[string]bool{"H261": true, "H263": true, "H263-1998": true, "H264": true, "H265": true, "VP8": true, "VP9": true, "AV1": true}
 
 func truthKey(w truthStream) string {
 	return net.JoinHostPort(w.Src, strconv.Itoa(w.Sport)) + ">" + net.JoinHostPort(w.Dst, strconv.Itoa(w.Dport)) + "/" + w.SSRC
