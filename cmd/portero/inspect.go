@@ -75,6 +75,7 @@ func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 	warn := func(format string, args ...any) {
 		fmt.Fprintf(p.Err(), "inspect: %s: warning: %s\n", name, fmt.Sprintf(format, args...))
 	}
+	o.Messages = c.Call != ""
 	o.Failed = func(id string, err error) {
 		warn("call %s: %v; the call is told unjudged", plain(id), err)
 	}
@@ -83,6 +84,8 @@ func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 	case c.JSON:
 		d := &document{out: p.Out(), capture: name}
 		o.Others, w = d.other, d
+	case c.Call != "" && !c.CSV:
+		w = &portrait{out: p.Out(), width: columnsOf(p.Out())}
 	case c.CSV:
 		w = &lines{out: csv.NewWriter(p.Out()), capture: name, headed: &c.headed}
 	}

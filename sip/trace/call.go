@@ -74,12 +74,16 @@ type call struct {
 // proxy shows a call at several; the caller is the one on the first.
 type hop struct{ src, dst netip.AddrPort }
 
-// fromCaller says whether a message went the way of the first INVITE. Only one
-// end has to fit: answers to a request without rport go to another port.
-func (h hop) fromCaller(src, dst netip.AddrPort) bool { return src == h.src || dst == h.dst }
+// fromCaller says whether a message went the way of the first INVITE. One end may
+// have another port (answers to a request without rport go to one), but not another
+// address: what a proxy sends on went from its address, and is of the next hop.
+func (h hop) fromCaller(src, dst netip.AddrPort) bool {
+	one := Hop{Source: h.src, Destination: h.dst}
+	return one.spans(src, dst)
+}
 
 // toCaller says whether it went the other way.
-func (h hop) toCaller(src, dst netip.AddrPort) bool { return src == h.dst || dst == h.src }
+func (h hop) toCaller(src, dst netip.AddrPort) bool { return h.fromCaller(dst, src) }
 
 // message takes one message of the call.
 func (c *call) message(m *message, src, dst netip.AddrPort, at time.Time) {

@@ -3,6 +3,7 @@ package trace
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -110,5 +111,30 @@ func TestListen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The INVITE that a proxy sends on tells the callee where the caller is, and not the
+// caller: its media stays its own.
+func TestSidesBeyondProxy(t *testing.T) {
+	f := newFilm(t)
+	proxy := netip.MustParseAddrPort("192.0.2.9:5060")
+	send := func(src, dst netip.AddrPort, line, via string, body string) {
+		f.udp(src, dst, fmt.Sprintf("%s\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK%s\r\nFrom: <sip:a@x>;tag=a\r\nTo: <sip:b@x>\r\nCall-ID: l\r\nCSeq: 7 INVITE\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
+			line, via, len(body), body))
+		f.wait(10 * time.Millisecond)
+	}
+	send(alice, proxy, "INVITE sip:b@x SIP/2.0", "1", sdpOf(aRTP, "0"))
+	send(proxy, bob, "INVITE sip:b@x SIP/2.0", "2", sdpOf(aRTP, "0"))
+	send(bob, proxy, "SIP/2.0 200 OK", "2", sdpOf(bRTP, "0"))
+	send(proxy, alice, "SIP/2.0 200 OK", "1", sdpOf(bRTP, "0"))
+	f.rtp(bRTP, aRTP, 8, 0, 1, 10)
+	f.rtp(aRTP, bRTP, 9, 0, 1, 20)
+	c := f.one()
+	if s := c.CallerStream(); s == nil || s.Source != aRTP || s.Side != Caller {
+		t.Errorf("the caller's stream is %+v", s)
+	}
+	if s := c.FarStream(); s == nil || s.Source != bRTP {
+		t.Errorf("the far stream is %+v", s)
 	}
 }

@@ -52,6 +52,7 @@ func TestSamples(t *testing.T) {
 		"key.pcap":         key,
 		"cut.pcap":         key[:len(key)/2],
 		"busy-tcp6.pcapng": ng.Bytes(),
+		"proxied.pcap":     proxied(t),
 	} {
 		path := filepath.Join("..", "..", "testdata", "traces", name)
 		if *update {
