@@ -41,6 +41,10 @@ type Facts struct {
 
 	HeardSeconds  float64 `expr:"heard_seconds"`  // caller's media so far, s
 	SpeechSeconds float64 `expr:"speech_seconds"` // caller's speech so far, s
+	Sound         string  `expr:"sound"`          // what the caller's audio is, if no voice: text_telephone, fax, modem, tones, music; "" is none of these
+
+	TextTelephone bool    `expr:"text_telephone"` // a text telephone was heard (ITU-T V.18): who types is never judged a machine
+	TextOffered   bool    `expr:"text_offered"`   // the INVITE offers real-time text (RFC 4103)
 	Digits        string  `expr:"digits"`         // keys pressed so far
 	WaitSeconds   float64 `expr:"wait_seconds"`   // since the INVITE, s
 	Screened      bool    `expr:"screened"`       // the caller was screened

@@ -214,6 +214,21 @@ func (f *Fusion) Verdict(priorLogOdds float64, ev []Evidence, at time.Time) Verd
 	return v
 }
 
+// Spared is the verdict on a caller who is not to be taken for a machine, whatever
+// was observed: nothing that speaks for one weighs, neither does a prior that is
+// higher than the file's, and the class is Human or Unknown.
+func (f *Fusion) Spared(priorLogOdds float64, ev []Evidence, at time.Time) Verdict {
+	ev = Sorted(ev)
+	for i := range ev {
+		ev[i].LLR, ev[i].Recording = min(ev[i].LLR, 0), 0
+	}
+	v := f.Verdict(min(priorLogOdds, LogOdds(f.Prior)), ev, at)
+	if v.Class != Human {
+		v.Class = Unknown
+	}
+	return v
+}
+
 // Sorted returns a copy of the evidence sorted by name, one item a name (the
 // last one given), with every ratio a finite number.
 func Sorted(ev []Evidence) []Evidence {

@@ -154,3 +154,22 @@ func FuzzParseFusion(f *testing.F) {
 		}
 	})
 }
+
+// TestSpared: nothing speaks against who is spared, and what speaks for them does.
+func TestSpared(t *testing.T) {
+	f := DefaultFusion()
+	at := time.Unix(0, 0)
+	against := []Evidence{{Name: "sig.scanner", LLR: 5}, {Name: "campaign.same_speech", LLR: 4, Recording: 3}, {Name: "keys.regular", LLR: 3.5}}
+	for _, prior := range []float64{0.01, 0.2, 0.9, 0.999} {
+		v := f.Spared(LogOdds(prior), against, at)
+		if v.Class != Unknown || v.PMachine > min(prior, f.Prior)+1e-9 || len(v.Evidence) != 3 {
+			t.Errorf("prior %v: %+v", prior, v)
+		}
+		if v = f.Spared(LogOdds(prior), append(against, Evidence{Name: "voice.synthetic", LLR: -2}), at); v.Class != Human {
+			t.Errorf("prior %v, a human voice: %+v", prior, v)
+		}
+	}
+	if against[0].LLR != 5 {
+		t.Error("the evidence given was changed")
+	}
+}

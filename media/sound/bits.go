@@ -67,7 +67,6 @@ func (f *flags) seen() bool { return f.most >= leastFlags }
 type caller struct {
 	bits bits
 	word uint32 // the last 30 bits
-	said byte
 	seen byte
 	n    int
 }

@@ -224,3 +224,71 @@ func TestSignals(t *testing.T) {
 		}
 	}
 }
+
+// TestKeys: text that is written with keys (ITU-T V.18 annex B), and what is not:
+// numbers, menus, the codes of services.
+func TestKeys(t *testing.T) {
+	for keys, want := range map[string]bool{
+		"3" + "2" + "#4" + "#4" + "#5" + "0" + "*1" + "5" + "9": true, // hello anz
+		"##*3" + "##*1":  false, // too short
+		"0034600123456#": false,
+		"1234567890":     false,
+		"*1*2*3*4*5*6":   false, // stars alone
+		"1#2#3#4#5#6#":   false,
+		"123*456#":       false,
+		"*72#*73#":       false,
+		"###*##**":       false,
+	} {
+		var o Observer
+		for i := range len(keys) {
+			o.Key(keys[i])
+		}
+		if got := o.Kind() == Text; got != want {
+			t.Errorf("%s: %v, want %v", keys, got, want)
+		}
+	}
+}
+
+// TestPromptsAreSpeech: announcers are a voice.
+func TestPromptsAreSpeech(t *testing.T) {
+	var o Observer
+	for i, pcm := 0, spoken(t); i+rate <= len(pcm); i += rate {
+		o.Frame(pcm[i : i+rate])
+		if k := o.Kind(); k != None || o.Speechless() {
+			t.Fatalf("after %d s: %q", i/rate, k)
+		}
+	}
+}
+
+// TestFrames: the length of frames does not matter, and a gap takes its time.
+func TestFrames(t *testing.T) {
+	pcm := type45("HELLO GA").line(codec.ALaw, 20, 0)
+	whole := hear(pcm)
+	for _, n := range []int{1, 80, 240, 400} {
+		var o Observer
+		for rest := pcm; len(rest) > 0; rest = rest[min(n, len(rest)):] {
+			o.Frame(rest[:min(n, len(rest))])
+		}
+		if o.Characters() != whole.Characters() || o.hops != whole.hops || whole.Characters() < 8 {
+			t.Errorf("frames of %d: %d characters, %d hops; want %d and %d", n, o.Characters(), o.hops, whole.Characters(), whole.hops)
+		}
+	}
+	var o Observer
+	burst := newSignal().tone(500, 1100).line(codec.MuLaw, 0, 0)
+	o.Frame(burst)
+	o.Gap(3 * rate)
+	o.Frame(burst)
+	o.Gap(rate)
+	if o.Kind() != Fax {
+		t.Errorf("two bursts with nothing sent between: %q", o.Kind())
+	}
+	o.Gap(1 << 40)
+}
+
+func TestAllocates(t *testing.T) {
+	pcm := type45("HELLO GA").line(codec.MuLaw, 20, 0)
+	var o Observer
+	if n := testing.AllocsPerRun(3, func() { o.Frame(pcm) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

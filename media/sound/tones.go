@@ -58,6 +58,11 @@ const (
 // ms is a number of hops.
 func ms(n float64) float64 { return n / 20 }
 
+// key says whether a run is a key's (ITU-T Q.23), however long it is held.
+func (r *run) key() bool {
+	return r.two && r.hz[0] > 680 && r.hz[0] < 960 && r.hz[1] > 1180 && r.hz[1] < 1660
+}
+
 // wants says whether the phase of a frame's strongest peak matters.
 func (t *tones) wants(f *frame) bool { return f.share[0] >= oneTone && f.hz[0] > 800 }
 
@@ -68,6 +73,8 @@ func (t *tones) hear(f *frame, now int, phase float64) (foreign int) {
 		t.run.add(f, hz, now, phase)
 		t.watch(now)
 		switch {
+		case t.run.key():
+			return 0
 		case t.run.n == realTone:
 			return realTone
 		case t.run.n > realTone:

@@ -43,6 +43,9 @@ type env struct {
 	PrintID       string    `expr:"print"`
 	HeardSeconds  float64   `expr:"heard_seconds"`
 	SpeechSeconds float64   `expr:"speech_seconds"`
+	Sound         string    `expr:"sound"`
+	TextTelephone bool      `expr:"text_telephone"`
+	TextOffered   bool      `expr:"text_offered"`
 	Digits        string    `expr:"digits"`
 	WaitSeconds   float64   `expr:"wait_seconds"`
 	Screened      bool      `expr:"screened"`
@@ -103,6 +106,7 @@ func (e *env) load(f *policy.Facts, ev []policy.Evidence) {
 	e.Automata, e.Actor = f.Automata, f.Actor
 	e.Stack, e.UserAgent, e.PrintID = f.Stack, f.UserAgent, f.PrintID
 	e.HeardSeconds, e.SpeechSeconds = f.HeardSeconds, f.SpeechSeconds
+	e.Sound, e.TextTelephone, e.TextOffered = f.Sound, f.TextTelephone, f.TextOffered
 	e.Digits, e.WaitSeconds, e.Screened = f.Digits, f.WaitSeconds, f.Screened
 	e.AgentsBusy, e.AgentsFree = f.AgentsBusy, f.AgentsFree
 	e.CallsNow, e.CallsMinute, e.Surge = f.CallsNow, f.CallsMinute, f.Surge

@@ -32,6 +32,9 @@ func (p Print) Evidence() []policy.Evidence {
 	case "msg-taker":
 		add("sig.actor", llrActor, 0.5, "the caller's device declares a message taker")
 	}
+	if p.TextMedia {
+		add("sig.text_media", 0, 0, "the call offers real-time text (RFC 4103), as text telephones and relay services do")
+	}
 	switch {
 	case p.scanner:
 		add("sig.scanner", llrScanner, 0, "the signalling is that of a scanning tool")

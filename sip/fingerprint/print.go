@@ -25,6 +25,10 @@ type Print struct {
 	// msg-taker or information; empty if not declared.
 	Actor string `json:"actor,omitempty"`
 
+	// TextMedia says that real-time text is offered beside or in the audio (RFC 4103,
+	// RFC 4351): phones with text switched on, and relay services, do so.
+	TextMedia bool `json:"text_media,omitempty"`
+
 	platform string // an agent platform by its marks, "" if none
 	direct   bool   // its marks cannot have come through a gateway unchanged
 	scanner  bool
@@ -50,6 +54,7 @@ func Of(raw []byte) Print {
 	p.UserAgent = printable(m.agent, 128)
 	p.Automata, p.Actor = declared(m.contacts)
 	p.platform, p.direct = m.platformName(p.Stack)
+	p.TextMedia = m.sdp.typed
 	p.scanner = p.Stack == "sipvicious" || scannerAgent(m.agent)
 	p.claims = family(m.agent)
 	return p

@@ -14,6 +14,7 @@ type sdp struct {
 	events  []byte // fmtp of telephone-event, "0-15" or "0-16"
 	tool    []byte // a=tool, or a=x-... of that kind
 	text    []byte // the order of lines
+	typed   bool   // real-time text is offered
 }
 
 // parseSDP collects the make-up of the SDP in body. Repeated lines count once:
@@ -45,7 +46,8 @@ func parseSDP(body []byte, order []byte) sdp {
 				return d // more says nothing of the maker
 			}
 			kind, rest, _ := bytes.Cut(value, []byte{' '})
-			_, rest, _ = bytes.Cut(rest, []byte{' '}) // port
+			port, rest, _ := bytes.Cut(rest, []byte{' '})
+			d.typed = d.typed || bytes.Equal(kind, []byte("text")) && !bytes.Equal(port, []byte("0"))
 			proto, formats, _ := bytes.Cut(rest, []byte{' '})
 			if d.codecs == nil && bytes.Equal(kind, []byte("audio")) {
 				d.codecs = formats
@@ -64,6 +66,9 @@ func parseSDP(body []byte, order []byte) sdp {
 			switch {
 			case bytes.Equal(name, []byte("rtpmap")):
 				pt, enc, _ := bytes.Cut(v, []byte{' '})
+				if len(enc) >= 6 && foldEqual(enc[:6], "t140c/") {
+					d.typed = true
+				}
 				if len(enc) >= 15 && foldEqual(enc[:15], "telephone-event") {
 					eventType = pt
 				}

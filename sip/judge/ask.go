@@ -3,6 +3,7 @@ package judge
 import (
 	"time"
 
+	"github.com/portero/portero/media/sound"
 	"github.com/portero/portero/policy"
 )
 
@@ -43,27 +44,31 @@ func (c *Call) listening(at time.Time) bool {
 // askListening asks at every tick, so that rules over time and keys work as well as
 // those over the verdict. Where no rule speaks, the call stays where it is; but a
 // caller who was moved because of what they were judged to be, and is judged
-// human now, goes back to the agents.
+// human now or types on a text telephone, goes back to the agents.
 func (c *Call) askListening(at time.Time) {
 	if !c.listening(at) {
 		return
 	}
 	c.facts.Stage = policy.Listening
 	d := c.rules()
-	if d.Reason == policy.ReasonNoRule && !(c.verdict.Class == policy.Human && c.bench.Rules.Judged(c.decision.Rule)) {
+	if d.Reason == policy.ReasonNoRule && !((c.verdict.Class == policy.Human || c.facts.TextTelephone) && c.bench.Rules.Judged(c.decision.Rule)) {
 		return
 	}
 	c.decide(d)
 }
 
 // askDialogue asks once: when the caller's class is known after some seconds of
-// their media, or at the end of the time for it. Where no rule speaks, the
-// caller goes to the agents.
+// their media, or that they have no voice to be heard, or at the end of the time for
+// it. Where no rule speaks, the caller goes to the agents.
 func (c *Call) askDialogue(at time.Time) {
 	if c.screenSince.IsZero() {
 		return
 	}
 	known := c.verdict.Class != policy.Unknown && c.ear.heard()-c.screenHeard >= screenMedia
+	switch c.ear.kind() {
+	case sound.Text, sound.Fax, sound.Modem:
+		known = true // a question asked aloud is not heard there
+	}
 	if !known && at.Before(c.screenSince.Add(c.bench.Config.ScreenFor)) {
 		return
 	}

@@ -140,7 +140,7 @@ func (c *Call) describe(a Arrival, target []byte) {
 	f.Signed, f.Verstat, f.Attestation = who.Signed, who.Verstat, who.Attestation
 	f.CallReason, f.CallInfo, f.Capabilities = who.CallReason, who.CallInfo, who.Capabilities
 	verified(f, a.Identity)
-	f.Automata, f.Actor = c.print.Automata, c.print.Actor
+	f.Automata, f.Actor, f.TextOffered = c.print.Automata, c.print.Actor, c.print.TextMedia
 	f.Stack, f.UserAgent, f.PrintID = c.print.Stack, c.print.UserAgent, c.print.ID
 	a.Load.Put(f)
 	c.bench.Rules.Fill(f)

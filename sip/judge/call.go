@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/portero/portero/media/sound"
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/sip/fingerprint"
 	"github.com/portero/portero/sip/sdp"
@@ -280,7 +281,12 @@ func (c *Call) evaluate(at time.Time) {
 	for i := range ev {
 		ev[i].LLR, ev[i].Recording = round(ev[i].LLR, 100), round(ev[i].Recording, 100)
 	}
-	v := c.bench.Fusion.Verdict(c.prior, ev, at)
+	kind := c.ear.kind()
+	judge := c.bench.Fusion.Verdict
+	if kind == sound.Text { // a person types: abstaining is all that the judge may do
+		judge = c.bench.Fusion.Spared
+	}
+	v := judge(c.prior, ev, at)
 	v.PMachine = round(v.PMachine, 1e4)
 	if c.missed > 0 { // in no ratio, and no reason for a class
 		v.Evidence = policy.Sorted(append(v.Evidence, c.lateness(abstains)))
@@ -297,6 +303,7 @@ func (c *Call) evaluate(at time.Time) {
 	f.WaitSeconds = at.Sub(c.start).Seconds()
 	f.HeardSeconds, f.SpeechSeconds = c.ear.heard(), c.ear.spoken()
 	f.Digits = string(c.ear.digits)
+	f.Sound, f.TextTelephone = string(kind), kind == sound.Text
 }
 
 // statement is when an item of evidence came to its present ratio.

@@ -7,23 +7,25 @@ import (
 	"github.com/portero/portero/media/acoustic"
 	"github.com/portero/portero/media/codec"
 	"github.com/portero/portero/media/line"
+	"github.com/portero/portero/media/sound"
 	"github.com/portero/portero/media/turns"
 	"github.com/portero/portero/media/voice"
 	"github.com/portero/portero/policy"
 )
 
 // ear is what listens to one caller: the decoder and the observers behind it.
-// Those come with the first packet: they are 100 KB, and many calls end, or are
+// Those come with the first packet: they are 120 KB, and many calls end, or are
 // refused, before a word was said.
 type ear struct {
 	model   *voice.Model
 	codecs  []payload // told so far
 	turns   *turns.Observer
 	other   *other         // what the caller hears; nil before the first packet of that
-	decoder *codec.Decoder // nil, as the next three, before the first packet
+	decoder *codec.Decoder // nil, as the next four, before the first packet
 	voice   *voice.Listener
 	line    *line.Observer
 	print   *acoustic.Observer
+	sound   *sound.Observer
 	digits  []byte
 	packets int       // RTP packets heard
 	began   time.Time // arrival of the first frame
@@ -60,7 +62,7 @@ func newEar(m *voice.Model, w *turns.Weights) *ear { return &ear{model: m, turns
 
 // open makes what the first packet needs.
 func (e *ear) open() {
-	e.decoder, e.voice, e.line, e.print = codec.NewDecoder(), voice.NewListener(e.model), line.New(), acoustic.New()
+	e.decoder, e.voice, e.line, e.print, e.sound = codec.NewDecoder(), voice.NewListener(e.model), line.New(), acoustic.New(), new(sound.Observer)
 	e.onFrame, e.onDigit = e.frame, e.digit
 	for _, p := range e.codecs {
 		e.decoder.Payload(p.pt, p.name, p.clock)
@@ -127,8 +129,10 @@ func (e *ear) frame(f *codec.Frame) {
 	e.voice.Frame(f.PCM)
 	if f.Comfort { // nothing of the caller's
 		e.print.Gap(len(f.PCM))
+		e.sound.Gap(len(f.PCM))
 	} else {
 		e.print.Frame(f.PCM)
+		e.sound.Frame(f.PCM)
 	}
 	if f.Law != codec.NoLaw { // what lies between words was learnt of G.711 and is another codec's own elsewhere
 		e.line.Frame(f)
@@ -137,13 +141,14 @@ func (e *ear) frame(f *codec.Frame) {
 	e.turns.Caller().Heard(f.At, e.voice.Activity())
 }
 
-// gap keeps the print in step where samples were lost or not sent. A timestamp
+// gap keeps print and sound in step where samples were lost or not sent. A timestamp
 // that jumps further belongs to another stream or to a clock set anew.
 func (e *ear) gap(f *codec.Frame) {
 	if e.clock == f.Clock {
 		missing := int64(int32(f.Timestamp-e.next)) * codec.Rate / int64(f.Clock)
 		if missing > 0 && missing < maxGap {
 			e.print.Gap(int(missing))
+			e.sound.Gap(int(missing))
 		}
 	}
 	e.clock = f.Clock
@@ -155,6 +160,7 @@ func (e *ear) digit(d codec.Digit) {
 		e.digits = append(e.digits, d.Key)
 	}
 	e.turns.Digit(d)
+	e.sound.Key(d.Key)
 }
 
 func (e *ear) answered(at time.Time) { e.turns.Answered(at) }
@@ -189,8 +195,18 @@ func (e *ear) words() []uint32 {
 	return e.print.Print()
 }
 
+// kind is what the caller's audio is.
+func (e *ear) kind() sound.Kind {
+	if e.sound == nil {
+		return sound.None
+	}
+	return e.sound.Kind()
+}
+
 // evidence adds what the observers say to ev. dropped is how many packets of the
-// other side the analysis was too slow for.
+// other side the analysis was too slow for. Where no voice is heard but something
+// else, what they say of voices, turns and the pauses between words is left out; keys
+// are pressed all the same, unless it is text that is written with them.
 func (e *ear) evidence(ev []policy.Evidence, dropped int) []policy.Evidence {
 	if e.other != nil {
 		e.turns.Deaf(e.other.deaf(dropped))
@@ -202,5 +218,23 @@ func (e *ear) evidence(ev []policy.Evidence, dropped int) []policy.Evidence {
 			ev = append(ev, x)
 		}
 	}
-	return append(ev, e.turns.Evidence()...)
+	ev = append(ev, e.turns.Evidence()...)
+	if e.sound == nil {
+		return ev
+	}
+	if e.sound.Speechless() {
+		text := e.sound.Kind() == sound.Text
+		ev = slices.DeleteFunc(ev, func(x policy.Evidence) bool {
+			switch policy.FamilyOf(x.Name) {
+			case "voice", "turns":
+				return true
+			case "line":
+				return x.Name != "line.unheard"
+			case "keys":
+				return text
+			}
+			return false
+		})
+	}
+	return append(ev, e.sound.Evidence()...)
 }
