@@ -39,6 +39,10 @@ type Facts struct {
 	UserAgent string `expr:"user_agent"` // as claimed
 	PrintID   string `expr:"print"`      // fingerprint hash
 
+	Signature     string   `expr:"signature"`      // name of the first signature that the INVITE bears, "" of none
+	SignatureKind string   `expr:"signature_kind"` // its kind, one of SignatureKinds, "" of none
+	Signatures    []string `expr:"signatures"`     // names of all that it bears, the first one first
+
 	HeardSeconds  float64 `expr:"heard_seconds"`  // caller's media so far, s
 	SpeechSeconds float64 `expr:"speech_seconds"` // caller's speech so far, s
 	Sound         string  `expr:"sound"`          // what the caller's audio is, if no voice: text_telephone, fax, modem, tones, music; "" is none of these

@@ -42,8 +42,13 @@ func newBench(c *config.Config) (*judge.Bench, error) {
 	if err != nil {
 		return nil, err
 	}
+	signatures, err := config.Signatures(c.Judge.Signatures)
+	if err != nil {
+		return nil, fmt.Errorf("the signatures: %w", err)
+	}
 	return &judge.Bench{
-		Rules: set, Fusion: fusion, Turns: weights, Voice: model, Campaigns: campaign.New(c.Campaign), Config: c.Judge, Mode: c.Mode,
+		Signatures: signatures,
+		Rules:      set, Fusion: fusion, Turns: weights, Voice: model, Campaigns: campaign.New(c.Campaign), Config: c.Judge, Mode: c.Mode,
 		Early: slices.Contains(c.Prompts.Early, prompt.EarlyScreen),
 	}, nil
 }

@@ -52,6 +52,9 @@ type inspected struct {
 		Fingerprint *struct {
 			ID        string `json:"id"`
 			Stack     string `json:"stack"`
+			Text      string `json:"text"`
+			Signature string `json:"signature"`
+			Kind      string `json:"signature_kind"`
 			UserAgent string `json:"user_agent"`
 		} `json:"fingerprint"`
 		Verdict *struct {

@@ -84,7 +84,7 @@ func Compile(cfg Config, destinations map[string]bool) (*Set, error) {
 
 // compile prepares what can be prepared and reports the rest.
 func compile(cfg Config, fault func(path, format string, args ...any)) *Set {
-	s := &Set{lists: map[string]*list{}, destination: cfg.DefaultDestination}
+	s := &Set{lists: map[string]*list{}, destination: cfg.DefaultDestination, signatures: cfg.Signatures}
 	s.envs.New = func() any { return newEnv(s) }
 	if cfg.DefaultDestination == "" {
 		fault("default_destination", "is empty; name the destination of the agents")
@@ -226,17 +226,18 @@ func (s *Set) compileWhen(c *rule, when, path string, fault func(path, format st
 	if b, ok := tree.Node.(*ast.BoolNode); ok {
 		c.always = b.Value
 	}
-	v := &visitor{source: when, lists: s.lists, report: report}
+	v := &visitor{source: when, lists: s.lists, signatures: s.signatures, report: report}
 	ast.Walk(&tree.Node, v)
 	c.judged = v.judged
 }
 
 // visitor checks the literals in an expression.
 type visitor struct {
-	source string
-	lists  map[string]*list
-	report func(*ExprError)
-	judged bool
+	source     string
+	lists      map[string]*list
+	signatures []string // nil: not known
+	report     func(*ExprError)
+	judged     bool
 }
 
 // Visit looks at one node.
@@ -308,6 +309,13 @@ func (v *visitor) compare(fact, literal ast.Node) {
 		allowed = verstats
 	case "attestation":
 		allowed = attestations
+	case "signature_kind":
+		allowed = append(slices.Clone(policy.SignatureKinds), "")
+	case "signature", "signatures":
+		if v.signatures == nil {
+			return
+		}
+		allowed = append(slices.Clone(v.signatures), "")
 	case "identity_code":
 		v.code(literal)
 		return

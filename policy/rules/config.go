@@ -28,6 +28,10 @@ type Config struct {
 	// the action agents goes when its rule names no destination. Default:
 	// agents.
 	DefaultDestination string `yaml:"default_destination"`
+	// Signatures are the names that the fact signature can have, so that a
+	// misspelt one is found; nil leaves them unchecked. It is no part of the file:
+	// who has read the signatures says it.
+	Signatures []string `yaml:"-"`
 }
 
 // Rule is one line of the policy.

@@ -41,6 +41,9 @@ type env struct {
 	Stack         string    `expr:"stack"`
 	UserAgent     string    `expr:"user_agent"`
 	PrintID       string    `expr:"print"`
+	Signature     string    `expr:"signature"`
+	SignatureKind string    `expr:"signature_kind"`
+	Signatures    []string  `expr:"signatures"`
 	HeardSeconds  float64   `expr:"heard_seconds"`
 	SpeechSeconds float64   `expr:"speech_seconds"`
 	Sound         string    `expr:"sound"`
@@ -105,6 +108,7 @@ func (e *env) load(f *policy.Facts, ev []policy.Evidence) {
 	e.CallReason, e.CallInfo, e.Capabilities = f.CallReason, f.CallInfo, f.Capabilities
 	e.Automata, e.Actor = f.Automata, f.Actor
 	e.Stack, e.UserAgent, e.PrintID = f.Stack, f.UserAgent, f.PrintID
+	e.Signature, e.SignatureKind, e.Signatures = f.Signature, f.SignatureKind, f.Signatures
 	e.HeardSeconds, e.SpeechSeconds = f.HeardSeconds, f.SpeechSeconds
 	e.Sound, e.TextTelephone, e.TextOffered = f.Sound, f.TextTelephone, f.TextOffered
 	e.Digits, e.WaitSeconds, e.Screened = f.Digits, f.WaitSeconds, f.Screened

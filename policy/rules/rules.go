@@ -14,6 +14,7 @@ type Set struct {
 	relay       []*list
 	emergency   *list
 	destination string
+	signatures  []string  // names; nil: not known
 	envs        sync.Pool // of *env
 }
 

@@ -179,6 +179,9 @@ type Fingerprint struct {
 	Text      string `json:"text"`       // stable readable form
 	Stack     string `json:"stack"`      // what the tokens prove; empty when unknown
 	UserAgent string `json:"user_agent"` // as claimed
+
+	Signature     string `json:"signature,omitempty"`      // the first signature that it bears
+	SignatureKind string `json:"signature_kind,omitempty"` // its kind
 }
 
 // RecordedDecision is a decision and what became of it.

@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/portero/portero/sip/fingerprint"
 	"github.com/portero/portero/sip/syntax"
 	"github.com/portero/portero/sip/transport"
 )
@@ -83,13 +82,13 @@ func (g *gate) Receive(r transport.Received) {
 func (g *gate) drop(r transport.Received) string {
 	if !g.d.knowsFlow(r.Flow) && !g.d.isItself(r.Flow.Remote) {
 		refusable := g.d.cfg.Strangers == "refuse" && bytes.HasPrefix(r.Data, []byte("INVITE ")) && r.Flow.Transport == transport.UDP
-		if !refusable || fingerprint.IsScanner(r.Data) || !g.mayRefuse(time.Now()) {
+		if !refusable || g.d.bench.Load().Drops(r.Data) || !g.mayRefuse(time.Now()) {
 			return "stranger"
 		}
 		g.d.deps.Metrics.SIPDropped("stranger")
 		return "" // the dispatcher answers 403
 	}
-	if fingerprint.IsScanner(r.Data) {
+	if g.d.bench.Load().Drops(r.Data) {
 		return "scanner"
 	}
 	return ""

@@ -359,7 +359,7 @@ func (c *call) heardOut(h *hearing, late []policy.Decision) {
 	f := h.judged.Facts()
 	c.rec.Digits = len(f.Digits)
 	p := h.judged.Print()
-	c.rec.Fingerprint = store.Fingerprint{ID: p.ID, Text: p.Text, Stack: p.Stack, UserAgent: p.UserAgent}
+	c.rec.Fingerprint = store.Fingerprint{ID: p.ID, Text: p.Text, Stack: f.Stack, UserAgent: p.UserAgent, Signature: f.Signature, SignatureKind: f.SignatureKind}
 }
 
 // judge opens the call before the judge. Whatever fails there, the call goes on.

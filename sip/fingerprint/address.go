@@ -76,7 +76,7 @@ func Param(params []byte, name string) (value []byte, ok bool) {
 		var n, v []byte
 		n, v, params = nextParam(params)
 		if foldEqual(n, name) {
-			return bytes.Trim(v, `"`), true
+			return unquote(v), true
 		}
 	}
 	return nil, false
@@ -88,11 +88,22 @@ func Params(params []byte) iter.Seq2[[]byte, []byte] {
 		for len(params) > 0 {
 			var n, v []byte
 			n, v, params = nextParam(params)
-			if len(n) > 0 && !yield(n, bytes.Trim(v, `"`)) {
+			if len(n) > 0 && !yield(n, unquote(v)) {
 				return
 			}
 		}
 	}
+}
+
+// unquote drops the quotes around a value.
+func unquote(v []byte) []byte {
+	for len(v) > 0 && v[0] == '"' {
+		v = v[1:]
+	}
+	for len(v) > 0 && v[len(v)-1] == '"' {
+		v = v[:len(v)-1]
+	}
+	return v
 }
 
 // nextParam takes the first parameter off, quotes left in place.

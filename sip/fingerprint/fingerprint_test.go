@@ -5,12 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// crlf turns a readable message into wire form.
-func crlf(s string) []byte {
-	return []byte(strings.ReplaceAll(strings.TrimPrefix(s, "\n"), "\n", "\r\n"))
-}
+	"github.com/portero/portero/sip/fingerprint/makertest"
+)
 
 // The relation of Call-ID and CSeq that proves sofia-sip, on Call-IDs published
 // with traces; the last one's node was masked there.
@@ -137,7 +134,7 @@ func TestDeclared(t *testing.T) {
 		{`<sip:a@b>, <sip:c@d>;automata`, true, ""},
 		{`*`, false, ""},
 	} {
-		p := Of(crlf("INVITE sip:x@y SIP/2.0\nContact: " + c.contact + "\n\n"))
+		p := Of(makertest.Wire("INVITE sip:x@y SIP/2.0\nContact: " + c.contact + "\n\n"))
 		if p.Automata != c.automata || p.Actor != c.actor {
 			t.Errorf("%s: automata %v, actor %q", c.contact, p.Automata, p.Actor)
 		}

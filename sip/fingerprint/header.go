@@ -57,17 +57,17 @@ func Headers(raw []byte) iter.Seq[Header] {
 				continue
 			}
 			var h Header
-			h.Name = bytes.TrimRight(line[:colon], " \t")
+			h.Name = trimRight(line[:colon])
 			h.Gap = len(h.Name) < colon
-			value := bytes.TrimLeft(line[colon+1:], " \t")
+			value := trimLeft(line[colon+1:])
 			h.Blanks = len(line) - colon - 1 - len(value)
-			h.Value = bytes.TrimRight(value, " \t")
+			h.Value = trimRight(value)
 			if len(rest) > 0 && blank(rest[0]) {
 				// Folding is rare; only then is the value copied.
 				joined := append([]byte(nil), h.Value...)
 				for len(rest) > 0 && blank(rest[0]) {
 					line, rest = cut(rest)
-					joined = append(append(joined, ' '), bytes.Trim(line, " \t")...)
+					joined = append(append(joined, ' '), trimLeft(trimRight(line))...)
 				}
 				h.Value, h.Folded = joined, true
 			}
@@ -108,6 +108,21 @@ func trimLeading(raw []byte) []byte {
 		raw = raw[1:]
 	}
 	return raw
+}
+
+// trimLeft and trimRight drop blanks; bytes.Trim first makes a set of them.
+func trimLeft(b []byte) []byte {
+	for len(b) > 0 && blank(b[0]) {
+		b = b[1:]
+	}
+	return b
+}
+
+func trimRight(b []byte) []byte {
+	for len(b) > 0 && blank(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }

@@ -4,60 +4,82 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 )
 
-// Print is what a request tells of its maker.
+// Print is what a message tells of its maker.
 type Print struct {
-	// ID is a short hash of Text: equal for calls of the same make.
+	// ID is a short hash of Text in four parts, as p2_inv10s_0f60…_…_…: equal for
+	// calls of the same make, and equal part by part for makes that are alike in
+	// it (README.md).
 	ID string `json:"id"`
 	// Text is the make in readable form, the same for every call of one stack in
 	// one configuration: no address, number, tag, or anything else of one call.
 	Text string `json:"text"`
-	// Stack is what the tokens prove: sofia-sip, freeswitch, asterisk, pjsip,
-	// sipp, sipvicious, livekit, sipgo, baresip, linphone, resiprocate, ...;
-	// empty if nothing is proven. It never follows from User-Agent.
-	Stack string `json:"stack"`
-	// UserAgent is what the caller claims, cleaned and cut to 128 bytes.
+	// UserAgent is what the sender claims, cleaned and cut to 128 bytes.
 	UserAgent string `json:"user_agent"`
 	// Automata is the RFC 3840 section 10.8 declaration of a machine.
 	Automata bool `json:"automata,omitempty"`
 	// Actor is the RFC 3840 section 10.14 declaration: principal, attendant,
 	// msg-taker or information; empty if not declared.
 	Actor string `json:"actor,omitempty"`
-
 	// TextMedia says that real-time text is offered beside or in the audio (RFC 4103,
 	// RFC 4351): phones with text switched on, and relay services, do so.
 	TextMedia bool `json:"text_media,omitempty"`
-
-	platform string // an agent platform by its marks, "" if none
-	direct   bool   // its marks cannot have come through a gateway unchanged
-	scanner  bool
-	claims   string // family of stacks that UserAgent claims
 }
 
-// version begins every Text; it changes when the same message would give
+// version begins every Text and ID; it changes when the same message would give
 // another text.
-const version = "p1"
+const version = "p2"
 
-// Of takes the print of a request as received. It never fails: what is missing
+var cookie = []byte("z9hG4bK") // RFC 3261 section 8.1.1.7
+
+// Of takes the print of a message as received. It never fails: what is missing
 // or broken is part of the print.
-func Of(raw []byte) Print {
-	var m message
-	m.read(raw)
-	var p Print
-	var buf [1024]byte
-	text := m.text(buf[:0])
-	sum := sha256.Sum256(text)
-	p.ID = hex.EncodeToString(sum[:8])
-	p.Text = string(text)
-	p.Stack = m.stack()
-	p.UserAgent = printable(m.agent, 128)
-	p.Automata, p.Actor = declared(m.contacts)
-	p.platform, p.direct = m.platformName(p.Stack)
-	p.TextMedia = m.sdp.typed
-	p.scanner = p.Stack == "sipvicious" || scannerAgent(m.agent)
-	p.claims = family(m.agent)
+func Of(raw []byte) (p Print) {
+	Examine(raw, func(m *Message) { p = m.Print() })
 	return p
+}
+
+// Print is that of the message.
+func (m *Message) Print() Print {
+	p := Print{Text: string(m.text), ID: m.id(), UserAgent: printable(m.agent, 128), TextMedia: m.sdp.typed}
+	p.Automata, p.Actor = declared(m.contacts)
+	return p
+}
+
+// id is the print's short form.
+func (m *Message) id() string {
+	var buf [64]byte
+	b := append(buf[:0], version+"_"...)
+	if m.status > 0 {
+		b = strconv.AppendInt(b, int64(m.status), 10)
+	}
+	for i := range 3 {
+		c := byte('_')
+		if i < len(m.method) {
+			c = m.method[i] | 0x20
+		}
+		if c < 'a' || c > 'z' {
+			c = '-'
+		}
+		b = append(b, c)
+	}
+	b = append(b, byte('0'+m.nheaders/10%10), byte('0'+m.nheaders%10))
+	if len(m.sdp.text) > 0 {
+		b = append(b, 's')
+	} else {
+		b = append(b, 'n')
+	}
+	if m.within {
+		b = append(b, 'd')
+	}
+	for _, part := range m.parts {
+		sum := sha256.Sum256(part.of(m.text))
+		b = append(b, '_')
+		b = hex.AppendEncode(b, sum[:4])
+	}
+	return string(b)
 }
 
 // printable gives at most n bytes of v with control and non-ASCII bytes as '?'.
@@ -65,7 +87,8 @@ func printable(v []byte, n int) string {
 	if len(v) > n {
 		v = v[:n]
 	}
-	b := append([]byte(nil), v...)
+	var buf [128]byte
+	b := append(buf[:0], v...)
 	for i, c := range b {
 		if c < ' ' || c >= 0x7f {
 			b[i] = '?'
@@ -74,72 +97,132 @@ func printable(v []byte, n int) string {
 	return string(b)
 }
 
-// text writes the make: sections of key=value, blank between.
-func (m *message) text(b []byte) []byte {
+// write writes the make: sections of key=value, blank between.
+func (m *Message) write(b []byte) []byte {
 	b = append(b, version+" m="...)
+	if m.status > 0 {
+		b = strconv.AppendInt(b, int64(m.status), 10)
+		b = append(b, ':')
+	}
 	b = clean(b, m.method, 12)
-	b = append(b, " h="...)
+	if m.within {
+		b = append(b, '+')
+	}
+	b = append(b, ' ')
+	m.parts[0].from = len(b)
+	if m.status > 0 {
+		b = append(b, "r="...)
+		b = clean(b, m.reason, 32)
+		b = append(b, ' ')
+	}
+	b = append(b, "h="...)
 	b = append(b, m.order[:m.norder]...)
-
 	b = append(b, " w="...)
 	for _, habit := range [...]struct {
 		is   bool
 		mark byte
-	}{{m.marks.folded, 'f'}, {m.marks.gap, 'g'}, {m.marks.tight, 't'}, {m.marks.padded, 'p'}} {
+	}{{m.folded, 'f'}, {m.gap, 'g'}, {m.tight, 't'}, {m.padded, 'p'}} {
 		if habit.is {
 			b = append(b, habit.mark)
 		}
 	}
-
-	b = append(b, " via="...)
-	if i := bytes.IndexByte(m.via, ';'); i >= 0 {
-		b = params(b, m.via[i:], "received", "rport")
-	}
-	b = append(b, ":"...)
-	b = m.branchShape(b)
-
-	b = append(b, " from="...)
-	b = addressShape(b, m.from)
-	b = append(b, ':')
-	b = tagShape(b, m.fromTag)
-	b = append(b, " to="...)
-	b = addressShape(b, m.to)
-
-	b = append(b, " contact="...)
-	if len(m.contacts) > 0 {
-		b = addressShape(b, m.contact)
-		_, user, _, _, _ := SplitURI(m.contact.URI)
-		_, from, _, _, _ := SplitURI(m.from.URI)
-		switch {
-		case len(user) == 0:
-			b = append(b, ":nobody"...)
-		case bytes.Equal(user, from):
-			b = append(b, ":from"...)
-		case bytes.Equal(user, []byte("mod_sofia")):
-			b = append(b, ":mod_sofia"...)
-		default:
-			b = append(b, ":other"...)
-		}
-	}
-
-	b = append(b, " id="...)
-	b = shape(b, m.callID)
-	b = append(b, " cseq="...)
-	b = append(b, m.cseqClass()...)
 	b = append(b, " allow="...)
 	b = clean(b, m.allow, 160)
 	b = append(b, " supported="...)
 	b = clean(b, m.support, 120)
+	m.parts[0].to = len(b)
 
-	b = append(b, " sdp="...)
+	b = append(b, ' ')
+	m.parts[1].from = len(b)
+	if m.status > 0 {
+		b = m.writeAnswerer(b)
+	} else {
+		b = m.writeAsker(b)
+	}
+	m.parts[1].to = len(b)
+
+	b = append(b, ' ')
+	m.parts[2].from = len(b)
+	b = m.writeSession(b)
+	m.parts[2].to = len(b)
+	return b
+}
+
+// writeAsker writes the addresses and tokens of a request.
+func (m *Message) writeAsker(b []byte) []byte {
+	b = append(b, "via="...)
+	if i := bytes.IndexByte(m.via, ';'); i >= 0 {
+		b = params(b, m.via[i:], "received", "rport")
+	}
+	b = append(b, ':')
+	m.shapes[0].from = len(b)
+	b = m.branchShape(b)
+	m.shapes[0].to = len(b)
+
+	b = append(b, " from="...)
+	b = addressShape(b, m.from, false)
+	b = append(b, ':')
+	m.shapes[1].from = len(b)
+	b = tagShape(b, m.fromTag)
+	m.shapes[1].to = len(b)
+	b = append(b, " to="...)
+	b = addressShape(b, m.to, false)
+
+	b = m.writeContact(b, m.fromUser, "from")
+
+	b = append(b, " id="...)
+	m.shapes[3].from = len(b)
+	b = shape(b, m.callID)
+	m.shapes[3].to = len(b)
+	b = append(b, " cseq="...)
+	return append(b, m.cseqClass()...)
+}
+
+// writeAnswerer writes those of a response that are its sender's own: the rest
+// is the request's (RFC 3261 section 8.2.6.2).
+func (m *Message) writeAnswerer(b []byte) []byte {
+	b = append(b, "tag="...)
+	m.shapes[2].from = len(b)
+	b = tagShape(b, m.toTag)
+	m.shapes[2].to = len(b)
+	_, user, _, _, _ := SplitURI(m.to.URI)
+	return m.writeContact(b, user, "to")
+}
+
+// writeContact writes how the Contact is written, and how its user has to do
+// with the sender's own.
+func (m *Message) writeContact(b, own []byte, name string) []byte {
+	b = append(b, " contact="...)
+	if len(m.contacts) == 0 {
+		return b
+	}
+	b = addressShape(b, m.contact, true)
+	b = append(b, ':')
+	switch {
+	case len(m.contactUser) == 0:
+		return append(b, "nobody"...)
+	case bytes.Equal(m.contactUser, own):
+		return append(b, name...)
+	case bytes.Equal(m.contactUser, []byte("mod_sofia")):
+		return append(b, "mod_sofia"...)
+	}
+	return append(b, "other"...)
+}
+
+// writeSession writes the session description.
+func (m *Message) writeSession(b []byte) []byte {
+	b = append(b, "sdp="...)
 	if len(m.sdp.text) == 0 {
 		return append(b, "none"...)
 	}
-	_, user, _, _, _ := SplitURI(m.from.URI)
-	if len(m.sdp.origin) > 1 && bytes.Equal(m.sdp.origin, user) {
+	_, to, _, _, _ := SplitURI(m.to.URI)
+	switch o := m.sdp.origin; {
+	case len(o) > 1 && (bytes.Equal(o, m.fromUser) || bytes.Equal(o, to) || bytes.Equal(o, m.contactUser)):
 		b = append(b, "USER"...)
-	} else {
-		b = clean(b, m.sdp.origin, 24)
+	case len(o) > 4 && alphabet(o) == 'd':
+		b = append(b, "NUMBER"...)
+	default:
+		b = clean(b, o, 24)
 	}
 	b = append(b, '/')
 	b = m.sdp.versions(b)
@@ -152,13 +235,16 @@ func (m *message) text(b []byte) []byte {
 
 // branchShape describes the branch after the magic cookie (RFC 3261 section
 // 8.1.1.7), keeping the prefixes that stacks put there.
-func (m *message) branchShape(b []byte) []byte {
-	t, ok := bytes.CutPrefix(m.branch, []byte("z9hG4bK"))
+func (m *Message) branchShape(b []byte) []byte {
+	t, ok := bytes.CutPrefix(m.branch, cookie)
 	if !ok {
 		b = append(b, "nocookie:"...)
 		return shape(b, t)
 	}
 	for _, prefix := range [...]string{"Pj", "ac", "np", "-d8754z-", "-524287-", ".", "_"} {
+		if len(t) > 0 && t[0] != prefix[0] {
+			continue
+		}
 		if rest, ok := bytes.CutPrefix(t, []byte(prefix)); ok && !sofiaToken(t) {
 			b = append(b, prefix...)
 			b = append(b, '~')
@@ -169,8 +255,8 @@ func (m *message) branchShape(b []byte) []byte {
 	return shape(b, t)
 }
 
-// tagShape describes a From tag, keeping the prefixes of chan_sip, AudioCodes
-// and Ribbon and the habit of SIPp.
+// tagShape describes a tag, keeping the prefixes of chan_sip, AudioCodes and
+// Ribbon and the habit of SIPp.
 func tagShape(b, t []byte) []byte {
 	if i := bytes.Index(t, []byte("SIPpTag")); i >= 0 {
 		return append(b, "SIPpTag"...)
@@ -187,9 +273,11 @@ func tagShape(b, t []byte) []byte {
 	return shape(b, t)
 }
 
-// addressShape says how an address was written, not whose it is.
-func addressShape(b []byte, a Address) []byte {
+// addressShape says how an address was written, not whose it is. A display name
+// comes and goes with the caller; only that of a Contact is the maker's.
+func addressShape(b []byte, a Address, display bool) []byte {
 	switch {
+	case !display:
 	case a.Quoted:
 		b = append(b, 'q')
 	case len(a.Display) > 0:
@@ -221,7 +309,7 @@ next:
 			continue
 		}
 		for _, w := range without {
-			if foldEqual(name, w) && w != "rport" {
+			if w != "rport" && foldEqual(name, w) {
 				continue next
 			}
 		}
@@ -232,12 +320,14 @@ next:
 }
 
 // cseqClass says where the first CSeq came from; a few more for requests sent
-// again with credentials.
-func (m *message) cseqClass() string {
-	if ok, _ := sofiaCallID(m.callID, m.cseq); ok {
-		return "sofia"
-	}
+// again with credentials. It is "-" where the number has grown since: inside
+// dialogs, and in registrations that are refreshed (RFC 3261 section 10.2.4).
+func (m *Message) cseqClass() string {
 	switch {
+	case m.within || string(m.method) == "REGISTER":
+		return "-"
+	case m.sofiaIDs:
+		return "sofia"
 	case m.cseq <= 3:
 		return "first"
 	case m.cseq >= 20 && m.cseq <= 23:

@@ -19,8 +19,9 @@ type sdp struct {
 
 // parseSDP collects the make-up of the SDP in body. Repeated lines count once:
 // how many candidates or payload types there are changes from call to call,
-// their order does not.
-func parseSDP(body []byte, order []byte) sdp {
+// their order does not. The payload types are the maker's only in an offer; in
+// a response they are what the other side offered (RFC 3264 section 6.1).
+func parseSDP(body []byte, order []byte, offer bool) sdp {
 	d := sdp{text: order}
 	var last []byte
 	var eventType []byte
@@ -56,8 +57,10 @@ func parseSDP(body []byte, order []byte) sdp {
 			d.text = clean(d.text, kind, 12)
 			d.text = append(d.text, ':')
 			d.text = clean(d.text, proto, 20)
-			d.text = append(d.text, ':')
-			d.text = clean(d.text, formats, 64)
+			if offer {
+				d.text = append(d.text, ':')
+				d.text = clean(d.text, formats, 64)
+			}
 			last = nil
 			continue
 		case 'a':

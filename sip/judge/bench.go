@@ -16,20 +16,22 @@ import (
 	"github.com/portero/portero/sip/fingerprint"
 	"github.com/portero/portero/sip/identity"
 	"github.com/portero/portero/sip/identity/stir"
+	"github.com/portero/portero/sip/signature"
 )
 
 // Bench is what calls are judged by. Its fields are set once, before the first
 // Open; it is then safe for concurrent use, and calls keep the Bench that they
 // were opened on. Use it by pointer.
 type Bench struct {
-	Rules     *rules.Set      // required
-	Fusion    *policy.Fusion  // nil is the built-in one
-	Voice     *voice.Model    // nil is the built-in one
-	Turns     *turns.Weights  // nil is the built-in ones
-	Campaigns *campaign.Index // nil: campaigns are not looked for
-	Config    Config
-	Mode      policy.Mode // recorded with the calls; judgement is the same in both
-	Early     bool        // callers are screened in early media
+	Rules      *rules.Set      // required
+	Fusion     *policy.Fusion  // nil is the built-in one
+	Voice      *voice.Model    // nil is the built-in one
+	Turns      *turns.Weights  // nil is the built-in ones
+	Signatures *signature.Set  // nil is the built-in ones
+	Campaigns  *campaign.Index // nil: campaigns are not looked for
+	Config     Config
+	Mode       policy.Mode // recorded with the calls; judgement is the same in both
+	Early      bool        // callers are screened in early media
 
 	once sync.Once
 	zone *time.Location
@@ -49,6 +51,9 @@ func (b *Bench) prepare() {
 	}
 	if b.Turns == nil {
 		b.Turns = turns.DefaultWeights()
+	}
+	if b.Signatures == nil {
+		b.Signatures = signature.Default()
 	}
 	if b.Voice == nil {
 		b.Voice = voice.Default()
@@ -91,8 +96,11 @@ func (b *Bench) Open(a Arrival) (*Call, policy.Decision, error) {
 	}
 	c := newCall(b, a)
 	if a.Copy == nil {
-		c.print = fingerprint.Of(a.Raw)
-		c.signalling = c.print.Evidence()
+		fingerprint.Examine(a.Raw, func(m *fingerprint.Message) {
+			c.print = m.Print()
+			c.made = b.Signatures.Match(m, a.Source.Addr(), a.At)
+		})
+		c.signalling = append(c.print.Evidence(), c.made.Evidence(c.print.UserAgent)...)
 	}
 	if a.Identity != nil {
 		c.signalling = append(c.signalling, a.Identity.Evidence()...)
@@ -102,6 +110,15 @@ func (b *Bench) Open(a Arrival) (*Call, policy.Decision, error) {
 	d := c.rules()
 	c.take(d)
 	return c, d, nil
+}
+
+// Drops reports whether a datagram bears a signature whose messages are dropped
+// before they are parsed.
+func (b *Bench) Drops(raw []byte) bool {
+	if b == nil || b.Signatures == nil {
+		return signature.Default().Drops(raw)
+	}
+	return b.Signatures.Drops(raw)
 }
 
 // FailOpen is the decision to let a call pass unjudged, with a reason code of
@@ -141,7 +158,8 @@ func (c *Call) describe(a Arrival, target []byte) {
 	f.CallReason, f.CallInfo, f.Capabilities = who.CallReason, who.CallInfo, who.Capabilities
 	verified(f, a.Identity)
 	f.Automata, f.Actor, f.TextOffered = c.print.Automata, c.print.Actor, c.print.TextMedia
-	f.Stack, f.UserAgent, f.PrintID = c.print.Stack, c.print.UserAgent, c.print.ID
+	f.Stack, f.UserAgent, f.PrintID = c.made.Stack, c.print.UserAgent, c.print.ID
+	f.Signature, f.SignatureKind, f.Signatures = c.made.Name(), c.made.Kind(), c.made.Names()
 	a.Load.Put(f)
 	c.bench.Rules.Fill(f)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/portero/portero/policy"
 	"github.com/portero/portero/sip/fingerprint"
 	"github.com/portero/portero/sip/sdp"
+	"github.com/portero/portero/sip/signature"
 )
 
 // Call is one call before the judge. It is not safe for concurrent use.
@@ -27,6 +28,7 @@ type Call struct {
 	ended bool
 
 	print      fingerprint.Print
+	made       signature.Match
 	signalling []policy.Evidence
 	prior      float64 // log-odds
 	facts      policy.Facts
@@ -224,6 +226,9 @@ func (c *Call) Facts() policy.Facts { return c.facts }
 
 // Print is the INVITE's fingerprint.
 func (c *Call) Print() fingerprint.Print { return c.print }
+
+// Made says which signatures the INVITE bears.
+func (c *Call) Made() *signature.Match { return &c.made }
 
 // Dropped is how many packets were not heard because too many came at once.
 func (c *Call) Dropped() int { return c.queue.dropped }

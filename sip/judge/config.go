@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/sip/signature"
 )
 
 // Config of the judgement.
@@ -21,6 +22,10 @@ type Config struct {
 	// Model is the voice model's file; empty is the built-in one. Default:
 	// empty.
 	Model string `yaml:"model"`
+	// Signatures are the files and directories (of *.yaml) that SIP stacks are
+	// known by (configs/signatures/README.md); "builtin" are those of the binary.
+	// Yours go before them, and replace those of the same name. Default: [builtin].
+	Signatures []string `yaml:"signatures"`
 	// ListenFor is how long after the far leg's answer a call may still be
 	// moved, 0s (never) to 5m. Default: 20s.
 	ListenFor time.Duration `yaml:"listen_for"`
@@ -34,7 +39,7 @@ type Config struct {
 
 // Defaults of Config.
 func Defaults() Config {
-	return Config{ListenFor: 20 * time.Second, ScreenFor: 8 * time.Second, TimeZone: "UTC"}
+	return Config{Signatures: []string{signature.BuiltIn}, ListenFor: 20 * time.Second, ScreenFor: 8 * time.Second, TimeZone: "UTC"}
 }
 
 // Check reports every mistake. Whether the files exist is for whoever opens

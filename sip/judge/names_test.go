@@ -22,7 +22,7 @@ func TestEvidenceNames(t *testing.T) {
 	families := policy.DefaultFusion().Families
 	form := regexp.MustCompile(`^(` + strings.Join(slices.Sorted(maps.Keys(families)), "|") + `)\.[a-z_]+$`)
 	said := map[string]string{}
-	for _, dir := range []string{"media/voice", "media/line", "media/turns", "media/acoustic", "media/sound", "sip/fingerprint", "sip/identity/stir", "sip/judge", "policy/campaign"} {
+	for _, dir := range []string{"media/voice", "media/line", "media/turns", "media/acoustic", "media/sound", "sip/fingerprint", "sip/signature", "sip/identity/stir", "sip/judge", "policy/campaign"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no source in %s: %v", dir, err)

@@ -306,9 +306,9 @@ func (t *reader) dismiss(c *call, at time.Time) {
 
 func (w *witness) find() findings {
 	j := w.judged
-	p, v := j.Print(), j.Verdict()
+	p, made, v := j.Print(), j.Made(), j.Verdict()
 	f := findings{
-		print:   &Fingerprint{ID: p.ID, Stack: p.Stack, UserAgent: p.UserAgent},
+		print:   &Fingerprint{ID: p.ID, Text: p.Text, Stack: made.Stack, UserAgent: p.UserAgent, Signature: made.Name(), SignatureKind: made.Kind()},
 		verdict: &Verdict{Class: v.Class, PMachine: v.PMachine, Prior: math.Round(policy.Probability(j.Prior())*1e4) / 1e4, Evidence: []Evidence{}},
 	}
 	for _, e := range j.Contributions() {

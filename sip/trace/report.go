@@ -140,8 +140,12 @@ func (t Time) MarshalJSON() ([]byte, error) {
 // Fingerprint says which stack made the INVITE.
 type Fingerprint struct {
 	ID        string `json:"id"`
+	Text      string `json:"text,omitempty"` // the readable form (sip/fingerprint/README.md)
 	Stack     string `json:"stack"`
 	UserAgent string `json:"user_agent"`
+
+	Signature     string `json:"signature,omitempty"`      // the first that it bears (sip/signature/README.md)
+	SignatureKind string `json:"signature_kind,omitempty"` // its kind
 }
 
 // Verdict is what the caller was judged to be in the end.

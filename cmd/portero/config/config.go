@@ -108,6 +108,7 @@ func (c *Config) check(r *reader) {
 	c.Prompts.Check(r.checkFault("prompts"))
 	c.Recording.Check(r.checkFault("recording"))
 	c.checkRecorded(top)
+	c.checkSignatures(top)
 	c.Rules.Check(top)
 	c.Judge.Check(r.checkFault("judgement"))
 	c.Campaign.Check(r.checkFault("campaign"))
