@@ -226,7 +226,7 @@ func (c *replayCmd) load(p printer) ([]*replay.Recording, error) {
 		return nil, fmt.Errorf("replay: %s: %w", c.Capture, err)
 	}
 	if without > 0 {
-		fmt.Fprintf(p.Err(), "replay: %s: warning: %d calls have no INVITE in it and cannot be placed\n", c.Capture, without)
+		fmt.Fprintf(p.Err(), "replay: %s: warning: %d calls have no INVITE in it that can be answered, and cannot be placed\n", c.Capture, without)
 	}
 	switch {
 	case len(calls) > 0:

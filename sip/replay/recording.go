@@ -56,8 +56,8 @@ const DefaultHeld = 512 << 20
 var ErrHeld = errors.New("its calls hold too much to be replayed at once; choose one")
 
 // Load reads the calls of a capture, or the one with a Call-ID, in the order in
-// which they began. Calls without a recorded INVITE cannot be placed again and
-// are left out, and counted in without. An error that wraps trace.ErrCut comes
+// which they began. Calls without a recorded INVITE that could be answered
+// cannot be placed again; they are left out, and counted in without. An error that wraps trace.ErrCut comes
 // with what stood before the cut. held bounds what is kept, bytes.
 func Load(r io.Reader, callID string, held int) (calls []*Recording, without int, err error) {
 	g := gatherer{calls: map[string]*gathered{}, only: callID, left: held}
@@ -129,6 +129,11 @@ func (g *gathered) recording(c *trace.Call) (*Recording, error) {
 	invite, err := parse(first.Data)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} { // what every answer repeats
+		if len(invite.get(name)) == 0 {
+			return nil, fmt.Errorf("its INVITE has no %s", name)
+		}
 	}
 	r := &Recording{
 		CallID: c.CallID, From: c.FromUser, To: c.ToUser, At: first.At,

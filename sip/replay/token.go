@@ -45,6 +45,9 @@ func (k *tokens) like(t string) string {
 	}
 	for _, l := range literals {
 		if rest, ok := strings.CutPrefix(t, l); ok {
+			if l == "z9hG4bK" && len(rest) > 2 && slices.Contains(prefixes, rest[:2]) && !isSofia(rest) {
+				return l + rest[:2] + k.like(rest[2:])
+			}
 			return l + k.like(rest)
 		}
 	}

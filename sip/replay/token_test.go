@@ -33,6 +33,7 @@ func TestTokensKeepTheirShape(t *testing.T) {
 		{"jain", "z9hG4bK-373037-5f1a2b3c4d5e6f705f1a2b3c4d5e6f70", "5f1a2b3c", "5f1a2b3c4d5e6f705f1a2b3c4d5e6f70@0:0:0:0"},
 		{"exosip", "z9hG4bK1234567890", "987654321", "192837465"},
 		{"scanner", "z9hG4bK-1234567890", "313233", "1122334455"},
+		{"an address in the branch", "z9hG4bKnp104984053-44ce4a41192.168.1.2", "6433ef9", "105090259-446faf7a@192.168.1.2"},
 		{"no cookie", "12345", "x", "a"},
 		{"capitals", "z9hG4bK5F1A2B3C", "5F1A2B3C-11E", "5F1A2B3C-4D5E6F70"},
 	} {
