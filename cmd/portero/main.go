@@ -36,6 +36,7 @@ type cli struct {
 	Inspect     inspectCmd     `cmd:"" help:"Rebuild and judge the calls in captures."`
 	Replay      replayCmd      `cmd:"" help:"Place recorded calls again, and say where they go otherwise."`
 	Signatures  signaturesCmd  `cmd:"" help:"Check and show what SIP stacks are known by."`
+	Export      exportCmd      `cmd:"" help:"Write recorded calls for other tools."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running door how it fares."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

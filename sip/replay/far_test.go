@@ -23,6 +23,7 @@ type far struct {
 	rtp   *net.UDPConn
 	local netip.AddrPort
 	wg    sync.WaitGroup
+	stop  func() // ends it, so that what its plans noted may be read
 
 	mu    sync.Mutex
 	calls map[string]*farCall
@@ -56,16 +57,18 @@ func newFar(t testing.TB, host string, plan func(*farCall)) *far {
 	f.wg.Add(2)
 	go f.listen()
 	go f.echo()
-	t.Cleanup(func() {
+	f.stop = sync.OnceFunc(func() {
 		f.sip.Close()
 		f.rtp.Close()
 		f.mu.Lock()
 		for _, c := range f.calls {
 			close(c.in)
 		}
+		f.calls = map[string]*farCall{}
 		f.mu.Unlock()
 		f.wg.Wait()
 	})
+	t.Cleanup(f.stop)
 	return f
 }
 

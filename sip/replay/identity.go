@@ -27,6 +27,7 @@ type identity struct {
 	protocol string         // transport.UDP, TCP or TLS
 	media    mediaPlace
 	was      netip.Addr // where the recorded caller was
+	host     string     // in the Request-URI of the recorded INVITE
 
 	callID string
 	tag    string // of From
@@ -65,8 +66,9 @@ func (id *identity) request(recorded *message, d *dialog, branch string, number 
 	m.edit("Call-ID", func([]byte) []byte { return []byte(id.callID) })
 	m.setCSeq(number, "")
 	id.contact(m)
+	id.to(m)
 	if d == nil {
-		id.aim(m)
+		m.setURI(id.target.uri(m.uri()))
 		m.drop("Route")
 		m.edit("To", func(v []byte) []byte { return dropParam(v, "tag") })
 	} else {
@@ -165,19 +167,15 @@ func (id *identity) scheme(uri []byte) []byte {
 	return uri
 }
 
-// aim makes the Request-URI the target's, and the To where it named the same
-// host.
-func (id *identity) aim(m *message) {
-	uri := m.uri()
-	a, b := hostOf(uri)
-	recorded, _, _ := splitPort(uri[a:b])
-	m.setURI(id.target.uri(uri))
+// to makes the To's host the target's where it was that of the Request-URI. All
+// requests of a call say the same.
+func (id *identity) to(m *message) {
 	m.edit("To", func(v []byte) []byte {
 		from, till := uriOf(v)
 		to := v[from:till]
 		c, d := hostOf(to)
 		host, _, hasPort := splitPort(to[c:d])
-		if len(recorded) == 0 || !bytes.EqualFold(host, recorded) {
+		if id.host == "" || !strings.EqualFold(string(host), id.host) {
 			return v
 		}
 		now, port, targetPort := splitPort([]byte(id.target.Host))
@@ -221,6 +219,13 @@ func (t Target) uri(recorded []byte) []byte {
 		return slices.Concat([]byte(scheme+t.Host+t.Params), params)
 	}
 	return slices.Concat([]byte(scheme+user+"@"+t.Host+t.Params), params)
+}
+
+// called is the host in a Request-URI.
+func called(uri []byte) string {
+	a, b := hostOf(uri)
+	host, _, _ := splitPort(uri[a:b])
+	return string(host)
 }
 
 func setUser(uri []byte, user string) []byte {

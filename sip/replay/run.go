@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -329,7 +328,7 @@ func (r *runner) prepare(rec *Recording) (*call, error) {
 		c.auth = auth.NewClient(r.options.User, r.options.Password, "")
 	}
 	c.id = identity{target: r.options.Target, local: r.local, protocol: r.options.Transport,
-		media: mediaPlace{addr: r.local.Addr(), port: m.port}, was: rec.Caller.Addr()}
+		media: mediaPlace{addr: r.local.Addr(), port: m.port}, was: rec.Caller.Addr(), host: called(s.attempts[0].invite.uri())}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	want := rec.Fingerprint().ID
@@ -363,7 +362,7 @@ func (c *call) firstNumber() int {
 // freshen draws Call-ID and tag; longer says that those of the recorded length
 // are used up.
 func (id *identity) freshen(invite *message, now time.Time, longer bool) {
-	id.tokens = newTokens(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	id.tokens = newTokens(newRand())
 	n, _ := invite.cseq()
 	old := invite.callID()
 	if longer {

@@ -38,7 +38,7 @@ func TestRecordedBytes(t *testing.T) {
 			t.Errorf("%s is not a fresh one of the shape of %s", c.token, c.frame)
 		}
 	}
-	if bye := f.bytesOf("BYE"); !strings.Contains(bye, "\r\ncSeQ: 8 BYE\r\n") || !strings.Contains(bye, "t:<sip:bob@192.0.2.2>;tag=f0\r\n") ||
+	if bye := f.bytesOf("BYE"); !strings.Contains(bye, "\r\ncSeQ: 8 BYE\r\n") || !strings.Contains(bye, "t:<sip:bob@127.0.87.10>;tag=f0\r\n") ||
 		!strings.HasPrefix(bye, "BYE sip:"+f.local.String()+" ") || !strings.Contains(bye, "X-Odd:\tkept") {
 		t.Errorf("sent %s", bye)
 	}

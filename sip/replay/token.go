@@ -25,6 +25,8 @@ var literals = []string{
 	"z9hG4bK", "-d8754z-", "-1---d8754z-", "-524287-1---", "-524287-", "SIPpTag", "Pj",
 }
 
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }
+
 // prefixes begin the hexadecimal tokens of chan_sip, AudioCodes and Ribbon.
 var prefixes = []string{"as", "1c", "gK", "ac", "np", "Pj"}
 
