@@ -39,6 +39,7 @@ var EvidenceNames = []EvidenceName{
 	{"sound.fax", "what is heard is a fax: no voice is judged; it weighs nothing"},
 	{"sound.modem", "what is heard is a modem: no voice is judged; it weighs nothing"},
 	{"sound.music", "what is heard is music; where it is most of it, no voice is judged; it weighs nothing"},
+	{"sound.repeats", "the caller said the same again, sound for sound: a loop, or a sentence that a program has kept"},
 	{"sound.text_telephone", "somebody types on a text telephone (ITU-T V.18): nothing counts against them; it weighs nothing"},
 	{"sound.tones", "tones of the network are heard, or others; where they are most of it, no voice is judged; it weighs nothing"},
 	{"turns.answer_latency", "how soon the caller spoke after the answer"},

@@ -138,10 +138,13 @@ func turnEnd(t *Track, i int) time.Time {
 	return t.spans[i].to
 }
 
+// echo says whether the line sends back what the other side says.
+func (x *exchange) echo() bool { return 2*x.echoes > x.starts }
+
 // evidence is what follows from the exchange.
 func (x *exchange) evidence(w *Weights) (e []policy.Evidence) {
-	if 2*x.echoes > x.starts {
-		return nil // the line sends back what the other side says
+	if x.echo() {
+		return nil
 	}
 	if n := x.latency.n; n >= leastTurns {
 		mean, dev := x.latency.mean, max(x.latency.deviation(), resolution)

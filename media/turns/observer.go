@@ -91,6 +91,16 @@ func (o *Observer) Speech(at time.Time, speaking bool) {
 	}
 }
 
+// Echoes says whether the line sends back what the other side says, as far as that
+// is known: what is heard of the caller may be the other side's then.
+func (o *Observer) Echoes() bool {
+	if o.deaf || len(o.far.spans) == 0 {
+		return false
+	}
+	x := exchanged(&o.caller, &o.far, o.answered)
+	return x.echo()
+}
+
 // Digit says that the caller pressed a key.
 func (o *Observer) Digit(d codec.Digit) { o.keys.add(d) }
 

@@ -120,7 +120,7 @@ func TestMissed(t *testing.T) {
 	}
 	x := campaign.New(campaign.Defaults())
 	for i, m := range all {
-		x.Add(fmt.Sprint("first ", i), fmt.Sprint("+1", i), heard(m, codec.MuLaw), noon)
+		x.Add(fmt.Sprint("first ", i), fmt.Sprint("+1", i), heard(m, codec.MuLaw), noon, campaign.Unanswered)
 	}
 	for _, c := range []struct {
 		name   string
@@ -141,7 +141,7 @@ func TestMissed(t *testing.T) {
 		missed, wrong := 0, 0
 		var seconds float64
 		for _, m := range all {
-			match := x.Match("second", "+2", heard(c.change(append([]int16(nil), m...)), c.law), noon)
+			match := x.Match("second", "+2", heard(c.change(append([]int16(nil), m...)), c.law), noon, campaign.Unanswered)
 			switch {
 			case match.Calls == 0:
 				missed++
@@ -177,14 +177,14 @@ func TestFalse(t *testing.T) {
 	count := map[string]int{}
 	for i, clip := range clips {
 		p := heard(clip, codec.MuLaw)
-		m := x.Match(names[i], sources[i], p, noon)
+		m := x.Match(names[i], sources[i], p, noon, campaign.Unanswered)
 		if m.Numbers > 0 {
 			wrong++
 			t.Logf("%s (%s): %+v", names[i], sources[i], m)
 		}
 		pairs += i - count[sources[i]]
 		count[sources[i]]++
-		x.Add(names[i], sources[i], p, noon)
+		x.Add(names[i], sources[i], p, noon, campaign.Unanswered)
 	}
 	t.Logf("%d clips, %d pairs of different sources, all alignments: %d clips matched one of another source", len(clips), pairs, wrong)
 	if wrong > 0 {
@@ -201,8 +201,8 @@ func TestNoSpeech(t *testing.T) {
 			continue
 		}
 		x := campaign.New(campaign.Defaults())
-		x.Add("first", "+1", heard(clip, codec.MuLaw), noon)
-		if m := x.Match("second", "+2", heard(clip[2000:], codec.MuLaw), noon); m.Calls > 0 {
+		x.Add("first", "+1", heard(clip, codec.MuLaw), noon, campaign.Unanswered)
+		if m := x.Match("second", "+2", heard(clip[2000:], codec.MuLaw), noon, campaign.Unanswered); m.Calls > 0 {
 			matched++
 			t.Logf("%s: %.1f s", names[i], m.Seconds)
 		}

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"math"
 	"math/bits"
 	"sync"
 	"time"
@@ -41,8 +42,12 @@ type entry struct {
 	id    string // empty for a vacant slot
 	from  string
 	at    time.Time
+	lead  time.Duration
 	words []uint32
 }
+
+// Unanswered is the lead of a call whose answer is not known.
+const Unanswered = time.Duration(math.MinInt64)
 
 // New gives an empty index. The configuration is not checked again.
 func New(c Config) *Index {
@@ -52,9 +57,10 @@ func New(c Config) *Index {
 }
 
 // Add keeps the print of a call for others to be matched with; from is the
-// caller's number, empty if withheld, at the time of the call. Added again, a
-// call's print grows: only the words beyond those known are taken.
-func (x *Index) Add(id, from string, print []uint32, at time.Time) {
+// caller's number, empty if withheld, at the time of the call; lead is how long after
+// the call's answer the print begins, negative before it. Added again, a call's print
+// grows: only the words beyond those known are taken.
+func (x *Index) Add(id, from string, print []uint32, at time.Time, lead time.Duration) {
 	if x.config.MaxCalls <= 0 || id == "" {
 		return
 	}
@@ -78,6 +84,7 @@ func (x *Index) Add(id, from string, print []uint32, at time.Time) {
 		x.slots[slot] = entry{id: id, from: from, at: at}
 	}
 	e := &x.slots[slot]
+	e.lead = lead
 	known := len(e.words)
 	if len(print) <= known {
 		return

@@ -25,9 +25,9 @@ func TestSameSpeech(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	x := campaign.New(campaign.Defaults())
 	message := speech(1, 8)
-	x.Add("a", "+1", heard(message, codec.MuLaw), noon)
+	x.Add("a", "+1", heard(message, codec.MuLaw), noon, campaign.Unanswered)
 	for seed := range uint64(8) {
-		x.Add(fmt.Sprint("other ", seed), fmt.Sprint("+9", seed), heard(speech(100+seed, 6), codec.MuLaw), noon)
+		x.Add(fmt.Sprint("other ", seed), fmt.Sprint("+9", seed), heard(speech(100+seed, 6), codec.MuLaw), noon, campaign.Unanswered)
 	}
 	greeting := speech(2, 2)
 	for _, c := range []struct {
@@ -41,18 +41,18 @@ func TestSameSpeech(t *testing.T) {
 		{"quieter, in noise", changed(message, -10, -56, r), 4},
 		{"after another greeting", append(append([]int16(nil), greeting...), message...), 4},
 	} {
-		m := x.Match("b", "+2", heard(c.pcm, codec.ALaw), noon)
+		m := x.Match("b", "+2", heard(c.pcm, codec.ALaw), noon, campaign.Unanswered)
 		if m.Calls != 1 || m.Numbers != 1 || m.Seconds < c.least {
 			t.Errorf("%s: %+v", c.name, m)
 		}
 	}
-	if m := x.Match("b", "+2", heard(speech(3, 8), codec.MuLaw), noon); m.Calls != 0 {
+	if m := x.Match("b", "+2", heard(speech(3, 8), codec.MuLaw), noon, campaign.Unanswered); m.Calls != 0 {
 		t.Errorf("another passage: %+v", m)
 	}
-	if m := x.Match("b", "+2", heard(message[:2*codec.Rate], codec.MuLaw), noon); m.Calls != 0 {
+	if m := x.Match("b", "+2", heard(message[:2*codec.Rate], codec.MuLaw), noon, campaign.Unanswered); m.Calls != 0 {
 		t.Errorf("two seconds: %+v", m)
 	}
-	if m := x.Match("a", "+1", heard(message, codec.MuLaw), noon); m.Calls != 0 {
+	if m := x.Match("a", "+1", heard(message, codec.MuLaw), noon, campaign.Unanswered); m.Calls != 0 {
 		t.Errorf("a call matches itself: %+v", m)
 	}
 }
@@ -76,9 +76,9 @@ func TestNumbers(t *testing.T) {
 	} {
 		x := campaign.New(campaign.Defaults())
 		for i, from := range c.from {
-			x.Add(fmt.Sprint(i), from, p, noon)
+			x.Add(fmt.Sprint(i), from, p, noon, campaign.Unanswered)
 		}
-		m := x.Match("self", c.self, p, noon)
+		m := x.Match("self", c.self, p, noon, campaign.Unanswered)
 		if m.Calls != c.calls || m.Numbers != c.numbers {
 			t.Errorf("%q heard by %q: %+v", c.from, c.self, m)
 			continue
@@ -93,21 +93,52 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// A recording goes on in step with itself after the answer; a program that says the
+// same sentence does so when it is its turn.
+func TestInStep(t *testing.T) {
+	long, short := speech(1, 12), speech(1, 5)
+	at := func(pause float64, pcm []int16) []uint32 {
+		return heard(append(make([]int16, int(pause*codec.Rate)), pcm...), codec.MuLaw)
+	}
+	const s = time.Second
+	for _, c := range []struct {
+		name          string
+		first, second []uint32
+		a, b          time.Duration
+		recording     float64
+		says          string
+	}{
+		{"at the same moment", at(1, long), at(1, long), 0, 50 * time.Millisecond, 4, "at the same moment after the answer"},
+		{"the stream of one began later", at(3, long), at(1, long), 0, 2 * s, 4, "at the same moment after the answer"},
+		{"before the answer", at(1, long), at(1, long), -2 * s, -2 * s, 4, "at the same moment after the answer"},
+		{"when it was its turn", at(1, long), at(2.5, long), 0, 0, 3, ""},
+		{"one sentence only", at(1, short), at(1, short), 0, 0, 3, ""},
+		{"the answer is not known", at(1, long), at(1, long), 0, campaign.Unanswered, 3, ""},
+	} {
+		x := campaign.New(campaign.Defaults())
+		x.Add("a", "+1", c.first, noon, c.a)
+		e := x.Match("b", "+2", c.second, noon, c.b).Evidence()
+		if len(e) != 1 || e[0].Recording != c.recording || !strings.HasSuffix(e[0].Says, c.says) || e[0].LLR != 4 {
+			t.Errorf("%s: %+v", c.name, e)
+		}
+	}
+}
+
 // Two calls at once: each must find the other while both still speak.
 func TestGrowing(t *testing.T) {
 	x := campaign.New(campaign.Defaults())
 	full := heard(speech(1, 8), codec.MuLaw)
 	for n := 125; n <= len(full); n += 125 {
-		x.Add("a", "+1", full[:n], noon)
-		x.Add("b", "+2", full[:n], noon)
+		x.Add("a", "+1", full[:n], noon, campaign.Unanswered)
+		x.Add("b", "+2", full[:n], noon, campaign.Unanswered)
 	}
 	if x.Len() != 2 {
 		t.Errorf("%d calls kept of two", x.Len())
 	}
-	grown := x.Match("b", "+2", full, noon)
+	grown := x.Match("b", "+2", full, noon, campaign.Unanswered)
 	y := campaign.New(campaign.Defaults())
-	y.Add("a", "+1", full, noon)
-	if whole := y.Match("b", "+2", full, noon); grown != whole || grown.Calls != 1 {
+	y.Add("a", "+1", full, noon, campaign.Unanswered)
+	if whole := y.Match("b", "+2", full, noon, campaign.Unanswered); grown != whole || grown.Calls != 1 {
 		t.Errorf("grown %+v, at once %+v", grown, whole)
 	}
 }
@@ -142,18 +173,18 @@ func TestSilenceTonesAndNothing(t *testing.T) {
 		"digits":   append(digits, digits...),
 	} {
 		x := campaign.New(campaign.Defaults())
-		x.Add("a", "+1", heard(pcm, codec.MuLaw), noon)
-		if m := x.Match("b", "+2", heard(pcm, codec.MuLaw), noon); m.Calls != 0 {
+		x.Add("a", "+1", heard(pcm, codec.MuLaw), noon, campaign.Unanswered)
+		if m := x.Match("b", "+2", heard(pcm, codec.MuLaw), noon, campaign.Unanswered); m.Calls != 0 {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
 	x := campaign.New(campaign.Defaults())
-	x.Add("a", "+1", nil, noon)
-	x.Add("", "+1", heard(speech(1, 6), codec.MuLaw), noon)
+	x.Add("a", "+1", nil, noon, campaign.Unanswered)
+	x.Add("", "+1", heard(speech(1, 6), codec.MuLaw), noon, campaign.Unanswered)
 	if x.Len() != 0 {
 		t.Error("nothing was kept")
 	}
-	if m := x.Match("b", "+2", nil, noon); m.Calls != 0 {
+	if m := x.Match("b", "+2", nil, noon, campaign.Unanswered); m.Calls != 0 {
 		t.Errorf("nothing matches: %+v", m)
 	}
 }
@@ -166,7 +197,7 @@ func TestBounds(t *testing.T) {
 	prints := make([][]uint32, 7)
 	for i := range prints {
 		prints[i] = heard(speech(uint64(i), 5), codec.MuLaw)
-		x.Add(fmt.Sprint(i), fmt.Sprint(i), prints[i], noon.Add(time.Duration(i)*time.Minute))
+		x.Add(fmt.Sprint(i), fmt.Sprint(i), prints[i], noon.Add(time.Duration(i)*time.Minute), campaign.Unanswered)
 		if x.Len() > 4 {
 			t.Fatalf("%d calls kept of at most 4", x.Len())
 		}
@@ -177,22 +208,22 @@ func TestBounds(t *testing.T) {
 		if i >= 3 {
 			want = 1
 		}
-		if m := x.Match("new", "new", p, at); m.Calls != want {
+		if m := x.Match("new", "new", p, at, campaign.Unanswered); m.Calls != want {
 			t.Errorf("call %d: %+v, want %d", i, m, want)
 		}
 	}
-	if m := x.Match("new", "new", prints[3], noon.Add(c.MaxAge+4*time.Minute)); m.Calls != 0 {
+	if m := x.Match("new", "new", prints[3], noon.Add(c.MaxAge+4*time.Minute), campaign.Unanswered); m.Calls != 0 {
 		t.Errorf("a call older than %v still matches: %+v", c.MaxAge, m)
 	}
-	x.Add("late", "late", prints[0], noon.Add(2*c.MaxAge))
+	x.Add("late", "late", prints[0], noon.Add(2*c.MaxAge), campaign.Unanswered)
 	if x.Len() != 1 {
 		t.Errorf("%d calls kept, want the new one alone", x.Len())
 	}
 
 	c.MaxCalls = 0
 	x = campaign.New(c)
-	x.Add("a", "a", prints[0], noon)
-	if m := x.Match("b", "b", prints[0], noon); m.Calls != 0 || x.Len() != 0 {
+	x.Add("a", "a", prints[0], noon, campaign.Unanswered)
+	if m := x.Match("b", "b", prints[0], noon, campaign.Unanswered); m.Calls != 0 || x.Len() != 0 {
 		t.Errorf("switched off, %+v", m)
 	}
 }
@@ -224,8 +255,8 @@ func TestConcurrent(t *testing.T) {
 		go func() {
 			for i := range 20 {
 				id := fmt.Sprint(g, i)
-				x.Add(id, id, prints[g%2], noon)
-				x.Match(id, id, prints[g%2], noon)
+				x.Add(id, id, prints[g%2], noon, campaign.Unanswered)
+				x.Match(id, id, prints[g%2], noon, campaign.Unanswered)
 			}
 			done <- struct{}{}
 		}()
@@ -249,13 +280,13 @@ func BenchmarkMatch(b *testing.B) {
 		for k := range p {
 			p[k] = base[r.IntN(len(base))] ^ 1<<r.IntN(32) ^ 1<<r.IntN(32) ^ 1<<r.IntN(32) ^ 1<<r.IntN(32)
 		}
-		x.Add(fmt.Sprint(i), fmt.Sprint(i), p, noon)
+		x.Add(fmt.Sprint(i), fmt.Sprint(i), p, noon, campaign.Unanswered)
 	}
 	p := heard(speech(2, 20), codec.MuLaw)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		x.Match("new", "new", p, noon)
+		x.Match("new", "new", p, noon, campaign.Unanswered)
 	}
 	b.ReportMetric(float64(len(p)), "words")
 }
@@ -276,7 +307,7 @@ func BenchmarkAdd(b *testing.B) {
 				q[k] ^= uint32(i) * 0x9E3779B1
 			}
 		}
-		x.Add(fmt.Sprint(i), "+1", q, noon)
+		x.Add(fmt.Sprint(i), "+1", q, noon, campaign.Unanswered)
 	}
 }
 
@@ -305,7 +336,7 @@ func TestMemory(t *testing.T) {
 				q[k] ^= uint32(i) * 0x9E3779B1
 			}
 		}
-		x.Add(fmt.Sprint(i), "+1", q, noon)
+		x.Add(fmt.Sprint(i), "+1", q, noon, campaign.Unanswered)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

@@ -12,14 +12,16 @@ type Match struct {
 	Calls   int     // other calls with the same speech
 	Numbers int     // different numbers among them, the call's own left out; withheld ones count as one
 	Seconds float64 // speech in the longest agreement, s
+	InStep  float64 // the same, of those that come at the same moment after the answer, s
 }
 
-// Match compares a call's print with all other calls that are kept. It does
-// not keep the print itself: see Add. A call is never matched with itself.
+// Match compares a call's print with all other calls that are kept; its arguments
+// are those of Add. It does not keep the print itself. A call is never matched with
+// itself.
 //
 // It looks up each word and its 32 neighbours at one flipped bit, and costs
 // less than 1 µs a word: ask when there is something new, not at every frame.
-func (x *Index) Match(id, from string, print []uint32, at time.Time) Match {
+func (x *Index) Match(id, from string, print []uint32, at time.Time, lead time.Duration) Match {
 	if len(print) > maxWords {
 		print = print[:maxWords]
 	}
@@ -33,6 +35,7 @@ func (x *Index) Match(id, from string, print []uint32, at time.Time) Match {
 	}
 	seen := map[alignment]struct{}{}
 	matched := map[uint16]int{}
+	inStep := 0
 	for i, word := range print {
 		if word == 0 {
 			continue
@@ -52,8 +55,10 @@ func (x *Index) Match(id, from string, print []uint32, at time.Time) Match {
 				return
 			}
 			seen[key] = struct{}{}
-			if n := agreement(print, words, d, x.needed); n > matched[slot] {
-				matched[slot] = n
+			n := agreement(print, words, d, x.needed)
+			matched[slot] = max(matched[slot], n)
+			if together(lead, x.slots[slot].lead, d) {
+				inStep = max(inStep, n)
 			}
 		}
 		x.table.find(word, mostHits, hit)
@@ -62,7 +67,7 @@ func (x *Index) Match(id, from string, print []uint32, at time.Time) Match {
 		}
 	}
 
-	var m Match
+	m := Match{InStep: float64(inStep) * hop.Seconds()}
 	numbers := map[string]struct{}{}
 	for slot, n := range matched {
 		if n == 0 {
@@ -78,6 +83,19 @@ func (x *Index) Match(id, from string, print []uint32, at time.Time) Match {
 	return m
 }
 
+// sameMoment is how far apart after the answer two calls say the same when a
+// recording begins with the answer: what networks and the starts of streams add.
+const sameMoment = 150 * time.Millisecond
+
+// together says whether words that are d apart in two prints are at the same moment
+// after the answers of their calls.
+func together(a, b time.Duration, d int) bool {
+	if a == Unanswered || b == Unanswered {
+		return false
+	}
+	return (b - a + time.Duration(d)*hop).Abs() <= sameMoment
+}
+
 // The weights. No person says the same passage twice so that 3 s agree bit by
 // bit, but one call may come in twice (a loop, a transfer back), then by one
 // number; an own prompt echoing from loudspeakers would come by many.
@@ -86,6 +104,10 @@ const (
 	recordingOtherNumber = 3.0
 	llrSameNumber        = 1.5
 	recordingSameNumber  = 2.0
+	// A program may say its first sentence at a fixed moment; only a recording goes
+	// on in step with itself, whatever it was told meanwhile.
+	recordingInStep = 1.0
+	leastInStep     = 8.0 // s
 )
 
 // Evidence gives what the match says; nothing if there is none.
@@ -108,5 +130,9 @@ func (m Match) Evidence() []policy.Evidence {
 		calls += fmt.Sprintf(" from %d numbers", m.Numbers)
 	}
 	e.Says = fmt.Sprintf("the same %.0f s of speech were heard in %s", m.Seconds, calls)
+	if m.InStep >= leastInStep {
+		e.Recording += recordingInStep
+		e.Says += ", at the same moment after the answer"
+	}
 	return []policy.Evidence{e}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portero/portero/media/acoustic"
+	"github.com/portero/portero/policy/campaign"
 )
 
 // minSpeech is how much speech a print must hold before it is compared or kept.
@@ -30,11 +31,15 @@ func (c *Call) recognise(at time.Time) {
 		return
 	}
 	c.bench.hops.meet(c, print)
-	m := x.Match(c.campaignID, c.facts.From, print, at)
+	lead := campaign.Unanswered
+	if c.answered.past(at) {
+		lead = c.ear.began.Sub(c.answered.at)
+	}
+	m := x.Match(c.campaignID, c.facts.From, print, at, lead)
 	c.facts.Campaign = m.Calls
 	c.campaign = m.Evidence()
 	if !c.twin {
-		x.Add(c.campaignID, c.facts.From, print, at)
+		x.Add(c.campaignID, c.facts.From, print, at, lead)
 	}
 }
 

@@ -25,6 +25,7 @@ type ear struct {
 	voice   *voice.Listener
 	line    *line.Observer
 	print   *acoustic.Observer
+	repeats acoustic.Repeats
 	sound   *sound.Observer
 	digits  []byte
 	packets int       // RTP packets heard
@@ -222,11 +223,15 @@ func (e *ear) evidence(ev []policy.Evidence, dropped int) []policy.Evidence {
 	if e.sound == nil {
 		return ev
 	}
+	e.repeats.Look(e.print.Print())
+	if again := e.repeats.Evidence(); len(again) > 0 && !e.turns.Echoes() {
+		ev = append(ev, again...)
+	}
 	if e.sound.Speechless() {
 		text := e.sound.Kind() == sound.Text
 		ev = slices.DeleteFunc(ev, func(x policy.Evidence) bool {
 			switch policy.FamilyOf(x.Name) {
-			case "voice", "turns":
+			case "voice", "turns", "sound":
 				return true
 			case "line":
 				return x.Name != "line.unheard"

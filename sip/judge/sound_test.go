@@ -203,3 +203,48 @@ func TestTextOffered(t *testing.T) {
 		c.Abandon()
 	}
 }
+
+// TestLoop: a message that begins anew whatever the other side says is a recording,
+// whoever once spoke it.
+func TestLoop(t *testing.T) {
+	caller, far := newStream(1.1), newStream(1)
+	for range 4 {
+		caller.message(3, 9).room(0.9)
+		far.room(3).talk(2).room(1.5).talk(2).room(1.4)
+	}
+	c := converse(t, bench(t, nil), caller.packets, far.packets)
+	e, ok := said(c, "sound.repeats")
+	if v := c.Verdict(); !ok || !strings.Contains(e.Says, "plays in a loop") || v.Class != policy.Recording {
+		t.Errorf("%s %.2f, %+v", v.Class, v.PMachine, v.Evidence)
+	}
+}
+
+// TestSentenceAgain: one sentence that comes twice, as from a speech device that has
+// it ready, makes nobody a machine.
+func TestSentenceAgain(t *testing.T) {
+	caller, far := newStream(1.1), newStream(1)
+	for i, seed := range []uint64{3, 4, 5, 3} {
+		pause := []float64{0.2, 1.1, -0.3, 0.6}[i]
+		caller.room(2.4 + pause).message(seed, 6).room(1.6 - pause)
+		far.room(0.5).talk(2).room(7.5)
+	}
+	c := converse(t, bench(t, nil), caller.packets, far.packets)
+	e, ok := said(c, "sound.repeats")
+	if v := c.Verdict(); !ok || !strings.Contains(e.Says, "again as before") || v.Class == policy.Assistant || v.Class == policy.Recording {
+		t.Errorf("%s %.2f, %+v", v.Class, v.PMachine, v.Evidence)
+	}
+}
+
+// TestEchoIsNoLoop: what the caller's line sends back of a prompt that is said again is
+// not the caller's.
+func TestEchoIsNoLoop(t *testing.T) {
+	caller, far := newStream(1.1), newStream(1)
+	for range 4 {
+		caller.room(1).message(3, 6).room(2)
+		far.room(1).message(3, 6).room(2)
+	}
+	c := converse(t, bench(t, nil), caller.packets, far.packets)
+	if e, ok := said(c, "sound.repeats"); ok {
+		t.Errorf("%+v", e)
+	}
+}
