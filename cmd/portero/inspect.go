@@ -11,8 +11,10 @@ import (
 type inspectCmd struct {
 	found  int  // calls shown so far
 	headed bool // the CSV form has its line of names
+	studio *studio
 
 	inspectFilter
+	inspectKeep
 
 	JSON     bool     `xor:"form" help:"One JSON document a capture, a line each."`
 	CSV      bool     `xor:"form" help:"A line a call, for spreadsheets."`
@@ -24,13 +26,17 @@ type inspectCmd struct {
 func (inspectCmd) Help() string {
 	return `Each call in the captures is rebuilt, INVITE to BYE with its RTP streams, and judged as a live call would have been.
 
-The lines of a call: when, from, to, outcome; codec, packets, lost and jitter of the caller's audio; class and probability of a machine; the action. Below it the rule that ordered the action, and the evidence with its log-likelihood ratio, machine over human.
+The lines of a call: when, from, to, outcome; codec, packets, lost and jitter of the caller's audio; class and probability of a machine; the action. Below it its number and Call-ID, the rule that ordered the action, and the evidence with its log-likelihood ratio, machine over human.
+
+--call shows one call: who sent what to whom as a ladder, as wide as the terminal (or COLUMNS), the figures of each stream, how the evidence leads from the prior to the verdict, with the time and the frame of each item, and the decisions. With --json it has the call's messages too. --html and --audio write files besides, of the calls that the filters let through; what was encrypted (SRTP) or is in a codec that is not decoded is told and not heard.
+
+A page shows 10 minutes of a call, and holds what --html-calls and --html-mb allow; it has what the capture has, keys and passwords' digests too. WAV files end at 2 hours.
 
 Signed callers' numbers are verified if the configuration says so, with the certificates that it names; none is fetched.
 
 A capture that is cut off is read up to the cut, with a warning on standard error.
 
-Exit status: 0 when every capture was read; 1 when one could not be read (a line on standard error for each; the others are still read) or the configuration is wrong; 2 when the command line is wrong.`
+Exit status: 0 when every capture was read, also when no call is let through by the filters; 1 when one could not be read (a line on standard error for each; the others are still read), when there is no such --call, when a file cannot be written, or the configuration is wrong; 2 when the command line is wrong.`
 }
 
 // Run inspects the captures one after the other.
@@ -48,6 +54,12 @@ func (c *inspectCmd) Run(p printer) error {
 		return err
 	}
 	defer lab.Close()
+	if c.studio, err = newStudio(&c.inspectKeep); err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	if c.studio != nil {
+		defer c.studio.close() //nolint:errcheck // nothing is left to do
+	}
 	var failed error
 	for _, name := range c.Captures {
 		o, err := lab.options()
@@ -57,6 +69,11 @@ func (c *inspectCmd) Run(p printer) error {
 		if err := c.capture(p, o, name); err != nil {
 			failed = errReported
 			fmt.Fprintf(p.Err(), "inspect: %s: %v\n", name, err)
+		}
+	}
+	if c.studio != nil {
+		if err := c.studio.finish(p.Err()); err != nil {
+			return fmt.Errorf("inspect: %w", err)
 		}
 	}
 	if failed == nil && c.Call != "" && c.found == 0 {
@@ -75,7 +92,10 @@ func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 	warn := func(format string, args ...any) {
 		fmt.Fprintf(p.Err(), "inspect: %s: warning: %s\n", name, fmt.Sprintf(format, args...))
 	}
-	o.Messages = c.Call != ""
+	o.Messages = c.Call != "" || c.HTML != ""
+	if c.studio != nil {
+		o.Listen = c.studio.listen
+	}
 	o.Failed = func(id string, err error) {
 		warn("call %s: %v; the call is told unjudged", plain(id), err)
 	}
@@ -90,6 +110,9 @@ func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 		w = &lines{out: csv.NewWriter(p.Out()), capture: name, headed: &c.headed}
 	}
 	s := &sieve{sheet: w, filter: &c.inspectFilter}
+	if c.studio != nil {
+		s.told = func(number int, call *trace.Call, shown bool) { c.studio.told(name, number, call, shown, warn) }
+	}
 	sum, err := readCapture(in, o, s.take, warn)
 	c.found += s.shown
 	if err == nil || sum.Packets > 0 {

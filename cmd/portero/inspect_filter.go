@@ -88,6 +88,7 @@ type sieve struct {
 	filter *inspectFilter
 	seen   int // calls of the capture
 	shown  int
+	told   func(number int, c *trace.Call, shown bool) // of every call; may be nil
 }
 
 // end tells the form how many calls there were besides those that it was given.
@@ -100,8 +101,12 @@ func (s *sieve) end(sum trace.Summary) error {
 
 func (s *sieve) take(c *trace.Call) {
 	s.seen++
-	if s.filter.takes(c, s.seen) {
+	shown := s.filter.takes(c, s.seen)
+	if shown {
 		s.shown++
 		s.call(s.seen, c)
+	}
+	if s.told != nil {
+		s.told(s.seen, c, shown)
 	}
 }

@@ -1,8 +1,10 @@
 package record
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -119,4 +121,38 @@ func (t *Tape) Close() (Reel, error) {
 	t.reel.File, t.reel.Start = t.path, t.start
 	t.reel.Length = time.Duration(t.bytes/4) * time.Second / codec.Rate
 	return t.reel, t.err
+}
+
+// Read is what is on a finished tape, side by side, up to a length.
+func (r Reel) Read(most time.Duration) (sides [2][]int16, err error) {
+	f, err := os.Open(r.File)
+	if err != nil {
+		return sides, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	b, err := io.ReadAll(io.LimitReader(f, wavHeader+4*int64(samples(most))))
+	if err != nil {
+		return sides, err
+	}
+	n := min(max(len(b)-wavHeader, 0)/4, samples(most))
+	for i := range sides {
+		sides[i] = make([]int16, n)
+		for k := range sides[i] {
+			sides[i][k] = int16(binary.LittleEndian.Uint16(b[wavHeader+4*k+2*i:]))
+		}
+	}
+	return sides, nil
+}
+
+// Discard deletes a tape's file and gives its room back.
+func (s *Shelf) Discard(r Reel) error {
+	if r.File == "" {
+		return nil
+	}
+	info, err := os.Stat(r.File)
+	if err != nil {
+		return err
+	}
+	s.written -= info.Size() - wavHeader
+	return os.Remove(r.File)
 }

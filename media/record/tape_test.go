@@ -35,6 +35,9 @@ func TestTape(t *testing.T) {
 	if err != nil || reel.Frames != [2]int{2, 2} || reel.Cut != "" || reel.Length != time.Hour+20*time.Millisecond || !reel.Start.Equal(start) {
 		t.Fatalf("%+v, %v", reel, err)
 	}
+	if s, err := reel.Read(600 * time.Millisecond); err != nil || len(s[0]) != 4800 || s[0][0] != 1 || s[1][0] != 0 || s[1][4000] != 2 || len(s[1]) != 4800 {
+		t.Errorf("read back: %d samples, %v", len(s[0]), err)
+	}
 	b, err := os.ReadFile(reel.File)
 	if err != nil || len(b) != 44+4*(3600*8000+160) || int(binary.LittleEndian.Uint32(b[40:])) != len(b)-44 {
 		t.Fatalf("%d bytes, %v", len(b), err)
@@ -69,6 +72,11 @@ func TestShelfLimits(t *testing.T) {
 		if r := play("more.wav", 10); (r.Cut != "") != (i > 1) || int(r.Length.Seconds()) > most {
 			t.Errorf("%d: %+v", i, r)
 		}
+	}
+	before := shelf.written
+	more := Reel{File: filepath.Join(shelf.Directory, "more.wav")}
+	if info, _ := os.Stat(more.File); shelf.Discard(more) != nil || shelf.written != before-info.Size()+44 {
+		t.Errorf("a tape of %d bytes is gone, %d became %d", info.Size(), before, shelf.written)
 	}
 	if r := play("none.wav", 0); r.File != "" {
 		t.Errorf("%+v", r)

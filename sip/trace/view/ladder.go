@@ -35,6 +35,7 @@ type rung struct {
 	from, to int // columns; equal, or -1, for what is no arrow
 	label    string
 	code     int  // of a response
+	message  int  // its place in the call's Messages, from 1; 0: it is none
 	sdp      bool // the message holds a session description
 	onward   bool // the message of another hop, sent on
 	detail   string
@@ -61,7 +62,8 @@ func newLadder(c *trace.Call) *ladder {
 	}
 	if len(c.Hops) > 0 {
 		l.columns[l.column(seats.name(c.Hops[0].Source))].role = "caller"
-		if to := l.column(seats.name(c.Hops[0].Destination)); l.columns[to].role == "" {
+		// Beyond a proxy the callee is anybody's guess.
+		if to := l.column(seats.name(c.Hops[0].Destination)); len(c.Hops) == 1 && l.columns[to].role == "" {
 			l.columns[to].role = "callee"
 		}
 	}
@@ -139,7 +141,7 @@ func (l *ladder) messages(c *trace.Call, s seats) {
 	}
 	hopOf := map[once]int{}
 	answered := false
-	for _, m := range c.Messages {
+	for i, m := range c.Messages {
 		if m.Hop < 0 || m.Hop >= len(c.Hops) {
 			continue
 		}
@@ -148,7 +150,7 @@ func (l *ladder) messages(c *trace.Call, s seats) {
 		if backwards(h, m) {
 			from, to = to, from
 		}
-		r := rung{kind: message, at: m.At.Time, frame: m.Frame, from: l.column(s.name(from)), to: l.column(s.name(to)), sdp: m.SDP, code: m.Code}
+		r := rung{kind: message, at: m.At.Time, frame: m.Frame, from: l.column(s.name(from)), to: l.column(s.name(to)), sdp: m.SDP, code: m.Code, message: i + 1}
 		if m.Repeat {
 			r.kind = again
 		}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/portero/portero/media/codec"
+)
+
+// The WAV files of inspect are what was said: read back by our own reader, both
+// sides at their time, and the table goes on.
+func TestInspectAudio(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "audio")
+	out, errs, status := inspect(t, "--csv", "--audio", dir, filepath.Join(traces, "proxied.pcap"), filepath.Join(traces, "key.pcap"), filepath.Join(traces, "busy-tcp6.pcapng"))
+	if status != exitOK || !strings.Contains(errs, "inspect: 2 WAV files in "+dir) || !strings.Contains(errs, "call 1: the far side is silence: no RTP of this side is in the capture") {
+		t.Fatalf("status %d, stderr %q", status, errs)
+	}
+	if rows, err := csv.NewReader(strings.NewReader(out)).ReadAll(); err != nil || len(rows) != 4 {
+		t.Errorf("%v in %s", err, out)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(names) != 2 || filepath.Base(names[1]) != "proxied.pcap-0001-proxied_192.0.2.1.wav" {
+		t.Fatalf("%q, %v", names, err)
+	}
+	a := readWAV(t, names[1])
+	if a.Rate != 8000 || len(a.Samples) != 2 || a.Seconds() < 7.6 || a.Seconds() > 7.8 {
+		t.Fatalf("%d Hz, %d channels, %.2f s", a.Rate, len(a.Samples), a.Seconds())
+	}
+	energy := func(channel int, from, to float64) (e float64) {
+		for _, v := range a.Samples[channel][int(from*8000):int(to*8000)] {
+			e += float64(v) * float64(v)
+		}
+		return e
+	}
+	// The far side speaks for 3.2 s, then the caller for 3.1.
+	if energy(1, 0, 3.2) < 1 || energy(1, 3.5, 7.6) > 0.01 || energy(0, 3.3, 6.2) < 1 || energy(0, 0, 3.2) > 0.01 {
+		t.Errorf("caller %.3f %.3f, far %.3f %.3f", energy(0, 0, 3.2), energy(0, 3.3, 6.2), energy(1, 0, 3.2), energy(1, 3.5, 7.6))
+	}
+	// What the filters keep out is not kept, and nothing is left behind.
+	none := filepath.Join(t.TempDir(), "none")
+	if _, errs, _ := inspect(t, "--outcome", "busy", "--audio", none, filepath.Join(traces, "key.pcap")); !strings.Contains(errs, "0 WAV files") {
+		t.Errorf("stderr %q", errs)
+	}
+	if left, _ := os.ReadDir(none); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+	// A directory that cannot be made is an error.
+	if _, errs, status := inspect(t, "--audio", "/dev/null/audio", filepath.Join(traces, "key.pcap")); status != exitFailed || !strings.Contains(errs, "/dev/null") {
+		t.Errorf("status %d, stderr %q", status, errs)
+	}
+	if _, errs, status := inspect(t, "--html", "/nowhere/page.html", filepath.Join(traces, "key.pcap")); status != exitFailed || !strings.Contains(errs, "/nowhere") {
+		t.Errorf("status %d, stderr %q", status, errs)
+	}
+}
+
+func readWAV(t *testing.T, name string) *codec.Audio {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	a, err := codec.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
