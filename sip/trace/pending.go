@@ -102,6 +102,15 @@ func (t *strays) release(s *stray) {
 	s.buf, s.held, s.full = nil, nil, true
 }
 
+// ends are the two addresses of a flow, once where it leads back to where it came
+// from.
+func (p flowPair) ends() []netip.AddrPort {
+	if p.src == p.dst {
+		return []netip.AddrPort{p.src}
+	}
+	return []netip.AddrPort{p.src, p.dst}
+}
+
 func (t *strays) flow(pair flowPair, at time.Time) *strayFlow {
 	if t.flows == nil {
 		t.flows, t.ends = map[flowPair]*strayFlow{}, map[netip.AddrPort][]*strayFlow{}
@@ -110,7 +119,7 @@ func (t *strays) flow(pair flowPair, at time.Time) *strayFlow {
 		t.evict()
 	}
 	f := &strayFlow{pair: pair, since: at}
-	for i, a := range []netip.AddrPort{pair.src, pair.dst} {
+	for i, a := range pair.ends() {
 		f.places[i] = len(t.ends[a])
 		t.ends[a] = append(t.ends[a], f)
 	}
@@ -205,7 +214,7 @@ func (t *strays) drop(s *stray) {
 // forget takes a flow without streams out.
 func (t *strays) forget(f *strayFlow) {
 	delete(t.flows, f.pair)
-	for i, a := range []netip.AddrPort{f.pair.src, f.pair.dst} {
+	for i, a := range f.pair.ends() {
 		list := t.ends[a]
 		last := list[len(list)-1]
 		list[f.places[i]] = last
