@@ -9,18 +9,26 @@ type framer struct {
 	wait    float64 // samples until its middle
 	word    uint16
 	ones    int
-	good    int  // characters
-	row     int  // in a row without a fault
-	bad     int  // that were none
-	longest int  // row
-	last    byte // character
-	varied  bool // there were different ones
+	good    int           // characters
+	row     [parities]int // in a row without a fault
+	bad     int           // that were none
+	skip    int           // starts that are passed over
+	longest int           // row
+	last    byte          // character
+	varied  bool          // there were different ones
 }
+
+// Seven bits come with even parity, or as eight of which the highest is 0.
+const (
+	even = iota
+	zero
+	parities
+)
 
 // leastPure is the part of the power that one of the tones must have.
 const leastPure = 0.5
 
-func (f *framer) begin() { f.bit, f.heard = -1, true }
+func (f *framer) begin() { f.bit, f.heard, f.skip = -1, true, 0 }
 
 // sample takes what the demodulator says after each sample.
 func (f *framer) sample(l *line, c *code, tone, pure float32) {
@@ -37,6 +45,10 @@ func (f *framer) sample(l *line, c *code, tone, pure float32) {
 			f.heard = true
 		case tone < -l.clear && f.heard && pure > leastPure:
 			f.heard = false
+			if f.skip > 0 {
+				f.skip--
+				return
+			}
 			f.bit, f.word, f.ones = 0, 0, 0
 			f.wait = width/2 - float64(min(f.since, l.samples/2))
 		}
@@ -71,15 +83,22 @@ func (f *framer) sample(l *line, c *code, tone, pure float32) {
 func (f *framer) fault() {
 	if f.bit > 0 {
 		f.bad++
-		f.row = 0
+		f.row = [parities]int{}
 	}
 	f.begin()
 	f.heard = false
+	// What was taken for a start may be the same bit of each character: another is
+	// tried then, and another.
+	f.skip = f.bad % 3
 }
 
 func (f *framer) character(c *code) {
 	ch := byte(f.word & (1<<c.data - 1))
-	if c.parity && (f.ones%2 != 0 || ch == 0) { // modems call with NUL (ITU-T V.8), nobody writes it
+	fits := [parities]bool{true, true}
+	if c.parity {
+		fits = [parities]bool{even: f.ones%2 == 0, zero: f.word>>c.data == 0}
+	}
+	if c.parity && !written(ch) || !fits[even] && !fits[zero] {
 		f.fault()
 		return
 	}
@@ -88,9 +107,19 @@ func (f *framer) character(c *code) {
 	}
 	f.last = ch
 	f.good++
-	f.row++
-	f.longest = max(f.longest, f.row)
+	for i := range f.row {
+		if f.row[i]++; !fits[i] {
+			f.row[i] = 0
+		}
+		f.longest = max(f.longest, f.row[i])
+	}
 	f.begin()
+}
+
+// written says whether somebody writes a character of seven bits. Modems call with
+// NUL (ITU-T V.8), which nobody does.
+func written(ch byte) bool {
+	return ch >= ' ' && ch < 0x7f || ch >= 0x07 && ch <= '\r'
 }
 
 // writes says whether somebody types on the channel.
@@ -99,11 +128,11 @@ func (c *channel) writes(l *line) bool {
 		f := &c.framers[i]
 		least := 3
 		if l.codes[i].parity {
-			least = 5
+			least = 6
 		}
 		// Who has only one key pressed again and again, the space bar, calls for an
 		// answer so: emergency lines ask for it.
-		if f.longest >= least && f.good > 2*f.bad && (f.varied || f.good >= 2*least) {
+		if f.longest >= least && f.good > f.bad && (f.varied || f.good >= 2*least) {
 			return true
 		}
 	}

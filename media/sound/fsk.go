@@ -17,7 +17,7 @@ type line struct {
 type code struct {
 	baud    float64
 	data    int  // bits
-	parity  bool // even, after them
+	parity  bool // even, after them, or a 0
 	follows bool // the changes of tone set the clock: so few samples a bit that it must be exact
 	says    string
 }
@@ -80,7 +80,8 @@ type channel struct {
 	call         byte // the function called for
 }
 
-func (c *channel) hear(l *line, f *frame, pcm []float32) {
+func (c *channel) hear(l *line, f *frame, samples *[kept]float32) {
+	pcm := samples[kept-hop:]
 	if f.between(l.low, l.high) >= bandShare {
 		if c.inBand++; c.inBand == 1 {
 			c.least, c.most = f.db, f.db
@@ -105,6 +106,7 @@ func (c *channel) hear(l *line, f *frame, pcm []float32) {
 		if !on {
 			return
 		}
+		pcm = samples[:]
 	}
 	for _, v := range pcm {
 		d, pure := c.demodulator.sample(l, v)

@@ -19,7 +19,7 @@ const (
 // Observer listens to one stream. The zero value is ready. It is not safe for
 // concurrent use.
 type Observer struct {
-	samples [size]float32 // the newest hop is the last
+	samples [kept]float32 // the newest hop is the last
 	fill    int           // samples in it that are not yet heard
 	energy  float64       // of these
 	hops    int
@@ -38,13 +38,17 @@ type Observer struct {
 	musical int // and of music
 }
 
+// kept are the samples that are at hand: those of the window, and what was sent
+// before it was known that somebody sends.
+const kept = (leastBand + 1) * hop
+
 // quiet is the level under which nothing is listened to, dBFS of a full-scale
 // square wave: idle lines are at −65 and less.
 const quiet = -58.0
 
 // Frame takes the next samples.
 func (o *Observer) Frame(pcm []int16) {
-	const old = size - hop
+	const old = kept - hop
 	for _, s := range pcm {
 		v := float32(s)
 		o.samples[old+o.fill] = v
@@ -79,7 +83,7 @@ func (o *Observer) endHop(db float64) {
 	f := &o.frame
 	f.db, f.peaks = db, 0
 	if db > quiet {
-		o.fft.power(&o.samples, &o.spectrum)
+		o.fft.power((*[size]float32)(o.samples[kept-size:]), &o.spectrum)
 		f.look(&o.spectrum)
 	}
 	phase := 0.0
@@ -94,7 +98,7 @@ func (o *Observer) endHop(db float64) {
 	o.musical += o.music.hear(f)
 	for i := range o.channels {
 		c := &o.channels[i]
-		c.hear(&lines[i], f, o.samples[size-hop:])
+		c.hear(&lines[i], f, &o.samples)
 		if c.sends() && !o.tones.open {
 			o.tones.modem = "data by two tones, " + lines[i].name
 		}

@@ -67,7 +67,7 @@ func signals() map[string]struct {
 		"Bell 103":              {newSignal().bits(1270, 1070, 300, ones(200)+ascii("Hello there, who is this?", "1")+ones(60)), Text, "Bell 103"},
 		"Bell 103, answering":   {newSignal().bits(2225, 2025, 300, ones(200)+ascii("Hello there, who is this?", "1")+ones(60)), Text, "Bell 103"},
 		"V.23":                  {newSignal().bits(1300, 2100, 1200, ones(600)+ascii("Hello there, who is this?", "1"+ones(7))+ones(60)), Text, "V.23"},
-		"V.23, back channel":    {newSignal().bits(390, 450, 75, ones(60)+ascii("Bonjour", "1")+ones(10)), Text, "V.23"},
+		"V.23, back channel":    {newSignal().bits(390, 450, 75, ones(60)+ascii("Bonjour, qui est a l'appareil ?", "1")+ones(10)), Text, "V.23"},
 		"V.18 TXP":              {newSignal().bits(980, 1180, 300, ones(100)+ascii("TXPTXPTXP", "1")+ones(60)), Text, "V.21"},
 		"V.8 CI for text":       {ci(0x41), Text, "text telephone"},
 		"V.8 CI for a fax":      {ci(0x81), Fax, "fax"},
