@@ -85,6 +85,11 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 		return err
 	}
 	defer func() { err = errors.Join(err, recorder.Close()) }()
+	spool, err := record.NewSpool(cfg.Captures, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, spool.Close()) }()
 	events, err := webhook.New(cfg.Webhook, log)
 	if err != nil {
 		return err
@@ -110,8 +115,11 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if recorder != nil {
 		metrics.WatchRecordings(recorder.Counts)
 	}
+	if spool != nil {
+		metrics.WatchCaptures(spool.Counts)
+	}
 	deps := door.Deps{Log: log, Analysts: analysts, Bench: bench, Relay: media, WebRTC: browsers, Prompts: prompts, Surge: surge.New(cfg.Surge),
-		Records: records.Put, Metrics: metrics, Verifier: identities, Recorder: recorder, Events: events,
+		Records: records.Put, Metrics: metrics, Verifier: identities, Recorder: recorder, Spool: spool, Events: events,
 		Withdraw: records.Withdraw}
 	if cfg.Callback.Enabled {
 		if deps.Queue, err = callback.NewQueue(cfg.Callback, records.Promises); err != nil {

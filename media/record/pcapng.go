@@ -53,8 +53,11 @@ func newPCAPNG(start time.Time, callID string, keys bool) *pcapng {
 }
 
 func (p *pcapng) payload(pt uint8, name string, _ int) {
-	p.events[pt&127] = strings.EqualFold(name, "telephone-event")
+	p.events[pt&127] = isEvent(name)
 }
+
+// isEvent says whether a payload type bears keys (RFC 4733).
+func isEvent(name string) bool { return strings.EqualFold(name, "telephone-event") }
 
 // rtp takes an RTP packet on its way from src to dst.
 func (p *pcapng) rtp(b []byte, at time.Time, src, dst netip.AddrPort, inbound bool) {
@@ -66,31 +69,40 @@ func (p *pcapng) rtp(b []byte, at time.Time, src, dst netip.AddrPort, inbound bo
 }
 
 func (p *pcapng) add(k packet) {
-	if k.src.IsValid() && k.dst.IsValid() && k.src.Addr().Unmap().Is4() == k.dst.Addr().Unmap().Is4() {
+	if fit(k) {
 		p.pending = append(p.pending, k)
 	}
 }
 
+// fit says whether a packet has addresses that a datagram can have.
+func fit(k packet) bool {
+	return k.src.IsValid() && k.dst.IsValid() && k.src.Addr().Unmap().Is4() == k.dst.Addr().Unmap().Is4()
+}
+
 func (p *pcapng) begin(f io.Writer) error {
-	var section []byte
-	section = binary.LittleEndian.AppendUint32(section, 0x1A2B3C4D)
-	section = binary.LittleEndian.AppendUint16(section, 1)
-	section = binary.LittleEndian.AppendUint16(section, 0)
-	section = binary.LittleEndian.AppendUint64(section, ^uint64(0)) // the section's length: not known
-	section = option(section, 4, []byte("portero"))                 // shb_userappl
-	section = option(section, 1, []byte("Call-ID "+plain(p.callID, 200, true)))
-	section = option(section, 0, nil)
-	b := block(nil, blockSection, section)
+	n, err := f.Write(section("Call-ID " + plain(p.callID, 200, true)))
+	p.written += int64(n)
+	return err
+}
+
+// section begins a file: what it says of itself, and its one interface.
+func section(comment string) []byte {
+	var about []byte
+	about = binary.LittleEndian.AppendUint32(about, 0x1A2B3C4D)
+	about = binary.LittleEndian.AppendUint16(about, 1)
+	about = binary.LittleEndian.AppendUint16(about, 0)
+	about = binary.LittleEndian.AppendUint64(about, ^uint64(0)) // the section's length: not known
+	about = option(about, 4, []byte("portero"))                 // shb_userappl
+	about = option(about, 1, []byte(comment))
+	about = option(about, 0, nil)
+	b := block(nil, blockSection, about)
 	var iface []byte
 	iface = binary.LittleEndian.AppendUint16(iface, linkRaw)
 	iface = binary.LittleEndian.AppendUint16(iface, 0)
 	iface = binary.LittleEndian.AppendUint32(iface, snaplen)
 	iface = option(iface, 9, []byte{nanos})
 	iface = option(iface, 0, nil)
-	b = block(b, blockInterface, iface)
-	n, err := f.Write(b)
-	p.written += int64(n)
-	return err
+	return block(b, blockInterface, iface)
 }
 
 // flush writes the packets that are older than settle, in order of time.
@@ -101,7 +113,7 @@ func (p *pcapng) write(f io.Writer, until time.Time) error {
 	n := 0
 	p.buf = p.buf[:0]
 	for n < len(p.pending) && !p.pending[n].at.After(until) {
-		p.buf = p.pending[n].append(p.buf)
+		p.buf = p.pending[n].append(p.buf, "")
 		n++
 	}
 	if n == 0 {
@@ -133,11 +145,14 @@ func (p *pcapng) finish(f *os.File, end time.Time, about []comment) error {
 }
 
 // append writes the packet as an enhanced packet block, in place: its length is
-// known beforehand.
-func (k packet) append(b []byte) []byte {
+// known beforehand. A mark says whose it is.
+func (k packet) append(b []byte, mark string) []byte {
 	const about = 20 + 8 + 4 // interface, time, lengths; the flags; the options' end
 	n := ipHeader(k.src) + 8 + min(len(k.data), maxData)
 	total := uint32(12 + about + (n+3)/4*4)
+	if mark != "" {
+		total += uint32(4 + (len(markHead)+len(mark)+3)/4*4)
+	}
 	b = binary.LittleEndian.AppendUint32(b, blockPacket)
 	b = binary.LittleEndian.AppendUint32(b, total)
 	b = binary.LittleEndian.AppendUint32(b, 0)
@@ -154,6 +169,15 @@ func (k packet) append(b []byte) []byte {
 	}
 	b = binary.LittleEndian.AppendUint32(b, 2|4<<16) // epb_flags, 4 bytes
 	b = binary.LittleEndian.AppendUint32(b, flags)
+	if mark != "" {
+		m := len(markHead) + len(mark)
+		b = binary.LittleEndian.AppendUint16(b, 1) // opt_comment
+		b = binary.LittleEndian.AppendUint16(b, uint16(m))
+		b = append(append(b, markHead...), mark...)
+		for range (4 - m%4) % 4 {
+			b = append(b, 0)
+		}
+	}
 	b = binary.LittleEndian.AppendUint32(b, 0) // opt_endofopt
 	return binary.LittleEndian.AppendUint32(b, total)
 }

@@ -26,7 +26,7 @@ func TestCopiesHearBothWays(t *testing.T) {
 		return said, heard
 	}
 	speak()
-	copies := c.s.Copy(0)
+	copies, others := c.s.Copy(0), c.s.Copy(0)
 	said, heard := speak()
 	sp, err := c.s.Play(0)
 	if err != nil {
@@ -37,16 +37,22 @@ func TestCopiesHearBothWays(t *testing.T) {
 	}
 	own, _ := receive(t, c.caller.rtp, soon)
 	_ = sp.Close()
-	c.s.StopCopy()
+	copies.Stop()
+	copies.Stop() // twice is once
 	speak()
+	others.Stop()
+	speak()
+	if a, b := len(all(others.Caller)), len(all(others.Heard)); a != 2 || b != 3 {
+		t.Errorf("the copies that went on got %d and %d packets, want 2 and 3", a, b)
+	}
 	if got := all(copies.Caller); len(got) != 1 || !bytes.Equal(got[0], said) {
 		t.Errorf("copies of the caller: %x, want %x", got, said)
 	}
 	if got := all(copies.Heard); len(got) != 2 || !bytes.Equal(got[0], heard) || !bytes.Equal(got[1], own) {
 		t.Errorf("copies of what the caller heard: %x, want %x and %x", got, heard, own)
 	}
-	if a, b := len(all(c.s.Tap())), len(all(c.s.HeardTap())); a != 3 || b != 4 {
-		t.Errorf("the analysis got %d and %d packets, want 3 and 4", a, b)
+	if a, b := len(all(c.s.Tap())), len(all(c.s.HeardTap())); a != 4 || b != 5 {
+		t.Errorf("the analysis got %d and %d packets, want 4 and 5", a, b)
 	}
 }
 

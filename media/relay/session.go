@@ -25,8 +25,8 @@ type Session struct {
 	away   Side     // whose addresses far sides get
 	out    outbound // the stream to the caller
 
-	far    atomic.Pointer[Far]    // who the caller is forwarded to; nil after Close, and of one who is alone
-	copies atomic.Pointer[Copies] // for who records the call; nil for nobody
+	far    atomic.Pointer[Far]       // who the caller is forwarded to; nil after Close, and of one who is alone
+	copies atomic.Pointer[[]*Copies] // for who records the call; nil for nobody
 
 	mu     sync.Mutex // of the call's control: moving and closing, never a packet
 	fars   map[*Far]struct{}
@@ -108,8 +108,10 @@ func (s *Session) side(side Side) *endpoint {
 func (s *Session) fromCaller(b []byte, p codec.RTP, rtp bool, now int64) {
 	if rtp {
 		s.tap.put(b, now)
-		if c := s.copies.Load(); c != nil {
-			c.Caller.put(b, now)
+		if all := s.copies.Load(); all != nil {
+			for _, c := range *all {
+				c.Caller.put(b, now)
+			}
 		}
 	}
 	f := s.far.Load()

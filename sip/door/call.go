@@ -56,10 +56,12 @@ type call struct {
 	talk     *talk  // a built-in dialogue has the caller
 	earlyTag string // of the door's own early dialog toward the caller; empty: there is none
 
-	taping    *taping // the recording under way; nil: none
-	tapes     int     // recordings begun
-	tapesOpen int     // of these not yet finished
-	film      *film   // the caller leg's signalling, where it is recorded
+	taping    *taping         // the recording under way; nil: none
+	tapes     int             // recordings begun
+	tapesOpen int             // of these not yet finished
+	copies    []*relay.Copies // of the RTP, for the recording under way
+	kept      *relay.Copies   // of the RTP, for the packets of the last calls
+	film      *film           // the caller leg's signalling, where it is recorded
 
 	identity   *stir.Result    // what the Identity headers are worth; nil: not verified
 	verstat    stir.Verstat    // by ourselves or a trusted trunk; empty: not known
@@ -294,11 +296,11 @@ func (c *call) other(l *leg) *leg {
 // serveInvite begins the call.
 func (c *call) serveInvite(req *sipmsg.Request, tx *transaction.Server) {
 	c.d.deps.Metrics.CallStarted()
+	c.filmed(req)
 	c.d.answer(req, tx, 100, "Trying")
 	l := c.callerLeg(req)
 	l.in = &incoming{req: req, tx: tx}
 	c.caller = l
-	c.filmed()
 	c.d.addDialog(l)
 	tx.SetTag(l.localTag)
 	begin := c.arrive
@@ -381,6 +383,7 @@ func (c *call) arrive() {
 		c.refuse(503, "Service Unavailable", sipmsg.NewHeader("Retry-After", "5"))
 		return
 	}
+	c.keepVoices()
 	c.verified(func() { c.received(offer) })
 }
 

@@ -54,6 +54,9 @@ type Deps struct {
 	Events *webhook.Sender
 	// Recorder writes calls to disk; nil: nobody does. The door does not close it.
 	Recorder *record.Recorder
+	// Spool keeps the packets of the last calls; nil: nobody does. The door does not
+	// close it.
+	Spool *record.Spool
 	// Analysts is how many threads of their own hear the callers. They stand behind
 	// all others, but Go's scheduler does not know: whoever gives them sets
 	// GOMAXPROCS that much higher, or packets wait for them. 0: a goroutine a

@@ -444,6 +444,7 @@ func (c *call) agreed() {
 	if t := c.taping; t != nil && t.rec != nil {
 		tellCodecs(t.rec, codecs)
 	}
+	c.keepAgreed(codecs, secure)
 	h := c.hearing
 	if h == nil {
 		return

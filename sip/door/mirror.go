@@ -16,7 +16,7 @@ func (d *Door) mirrored() error {
 		return err
 	}
 	d.mirror = m
-	captures := d.deps.Recorder != nil && d.deps.Recorder.Packets()
+	captures := d.deps.Recorder != nil && d.deps.Recorder.Packets() || d.deps.Spool != nil
 	if m == nil && !captures {
 		return nil
 	}

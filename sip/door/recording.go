@@ -1,13 +1,10 @@
 package door
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -19,7 +16,6 @@ import (
 	"github.com/portero/portero/policy/store"
 	"github.com/portero/portero/sip/identity"
 	"github.com/portero/portero/sip/sdp"
-	"github.com/portero/portero/sip/transport"
 )
 
 // A call is recorded as long as it is at a destination, or on a trunk, that says
@@ -60,11 +56,13 @@ func (c *call) recorded(l *leg) bool {
 
 // isEmergency says whether this is an emergency call, by its signalling or by the
 // number it calls.
-func (c *call) isEmergency() bool {
+func (c *call) isEmergency() bool { return c.isEmergencyTo(c.rec.To) }
+
+func (c *call) isEmergencyTo(number string) bool {
 	if len(c.in.raw) > 0 && identity.Of(c.in.raw, false).Emergency {
 		return true
 	}
-	f := policy.Facts{To: c.rec.To}
+	f := policy.Facts{To: number}
 	c.bench.Rules.Fill(&f)
 	return f.Emergency
 }
@@ -141,17 +139,10 @@ func (c *call) tape(t *taping) {
 	if n := c.tapes; n > 0 {
 		id += "x" + strconv.Itoa(n)
 	}
-	session := c.session
 	rec, err := r.Begin(record.Call{
 		ID: id, CallID: c.rec.CallID, Start: t.since, Sources: sources,
-		Media: func() (netip.AddrPort, netip.AddrPort) {
-			st := session.Stats().Caller
-			if st.Latched.IsValid() {
-				return st.Latched, st.Local
-			}
-			return st.Remote, st.Local
-		},
-		Done: func(res record.Result) { c.post(func() { c.taped(t, res) }) },
+		Media: mediaPlaces(c.session),
+		Done:  func(res record.Result) { c.post(func() { c.taped(t, res) }) },
 	})
 	if err != nil {
 		c.stopCopies()
@@ -171,23 +162,24 @@ func (c *call) tape(t *taping) {
 // of a recording session, the caller's first.
 func (c *call) tapeSources() [2]record.Source {
 	copies := c.session.Copy(tapeBytes)
+	c.copies = append(c.copies, copies)
 	out := [2]record.Source{copies.Caller, copies.Heard}
 	if c.srs == nil {
 		return out
 	}
 	if k := c.srs.other(); k != nil {
-		out[record.Heard] = k.session.Copy(tapeBytes).Caller
+		copies := k.session.Copy(tapeBytes)
+		c.copies = append(c.copies, copies)
+		out[record.Heard] = copies.Caller
 	}
 	return out
 }
 
 func (c *call) stopCopies() {
-	c.session.StopCopy()
-	if c.srs != nil {
-		for _, k := range c.srs.live() {
-			k.session.StopCopy()
-		}
+	for _, copies := range c.copies {
+		copies.Stop()
 	}
+	c.copies = nil
 }
 
 func tellCodecs(rec *record.Recording, codecs map[uint8]sdp.Codec) {
@@ -247,112 +239,4 @@ func (c *call) taped(t *taping, res record.Result) {
 	}
 	c.rec.Recordings = append(c.rec.Recordings, r)
 	c.log.Info("recorded", zap.String("file", res.File), zap.Duration("length", res.Length), zap.Uint64("dropped", res.Dropped), zap.String("stopped", r.Stopped))
-}
-
-// film is the signalling of a call's caller leg, for captures: kept until the
-// recording begins, then handed on. It is nil where nothing wants it.
-type film struct {
-	mu   sync.Mutex
-	rec  *record.Recording
-	kept []frame
-	size int
-}
-
-type frame struct {
-	in            bool
-	local, remote netip.AddrPort
-	data          []byte
-	at            time.Time
-}
-
-// maxFilm bounds what is kept of a call before its recording begins, bytes.
-const maxFilm = 64 << 10
-
-func (f *film) add(k frame) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.rec != nil {
-		f.rec.Message(k.in, k.local, k.remote, k.data, k.at)
-		return
-	}
-	if f.size+len(k.data) <= maxFilm {
-		k.data = bytes.Clone(k.data)
-		f.size += len(k.data)
-		f.kept = append(f.kept, k)
-	}
-}
-
-// to hands the messages to a recording from now on; nil: to nobody.
-func (f *film) to(rec *record.Recording) {
-	if f == nil {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.rec = rec
-	if rec == nil {
-		return
-	}
-	for _, k := range f.kept {
-		rec.Message(k.in, k.local, k.remote, k.data, k.at)
-	}
-	f.kept, f.size = nil, 0
-}
-
-// films are those of the calls that may be recorded, by Call-ID.
-type films struct {
-	mu  sync.RWMutex
-	all map[string]*film
-}
-
-// filmed begins to keep a call's signalling, if captures are made.
-func (c *call) filmed() {
-	if r := c.d.deps.Recorder; r == nil || !r.Packets() || c.in.raw == nil {
-		return
-	}
-	c.film = &film{}
-	c.film.add(frame{in: true, local: c.in.local, remote: c.source, data: c.in.raw, at: c.in.at})
-	c.d.films.mu.Lock()
-	c.d.films.all[c.rec.CallID] = c.film
-	c.d.films.mu.Unlock()
-}
-
-func (c *call) unfilmed() {
-	if c.film == nil {
-		return
-	}
-	c.d.films.mu.Lock()
-	if c.d.films.all[c.rec.CallID] == c.film {
-		delete(c.d.films.all, c.rec.CallID)
-	}
-	c.d.films.mu.Unlock()
-}
-
-// message takes a SIP message that passes.
-func (f *films) message(in bool, flow transport.Flow, data []byte, at time.Time) {
-	f.mu.RLock()
-	k := f.all[callIDIn(data)]
-	f.mu.RUnlock()
-	if k != nil {
-		k.add(frame{in: in, local: flow.Local, remote: flow.Remote, data: data, at: at})
-	}
-}
-
-// callIDIn is the Call-ID of a raw message; a header of that name that is folded or
-// oddly spelt is not found.
-func callIDIn(data []byte) string {
-	for len(data) > 0 {
-		line, rest, _ := bytes.Cut(data, []byte("\n"))
-		line = bytes.TrimRight(line, "\r")
-		if len(line) == 0 {
-			return ""
-		}
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		name = bytes.TrimSpace(name)
-		if ok && (bytes.EqualFold(name, []byte("Call-ID")) || len(name) == 1 && name[0]|0x20 == 'i') {
-			return string(bytes.TrimSpace(value))
-		}
-		data = rest
-	}
-	return ""
 }

@@ -2,10 +2,10 @@ package hep
 
 import "bytes"
 
-// mask writes over the SRTP keys of a SIP message's description (a=crypto, RFC 4568
+// Mask writes over the SRTP keys of a SIP message's description (a=crypto, RFC 4568
 // section 9.1), in place and of the same length: who watches signalling need not be
 // able to listen in.
-func mask(b []byte) {
+func Mask(b []byte) {
 	for len(b) > 0 {
 		line := b
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {

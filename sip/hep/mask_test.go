@@ -17,7 +17,7 @@ func TestMask(t *testing.T) {
 		"":                                                             "",
 	} {
 		b := []byte(in)
-		mask(b)
+		Mask(b)
 		if string(b) != want {
 			t.Errorf("%q\nbecame %q\nwant   %q", in, b, want)
 		}

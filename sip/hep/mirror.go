@@ -89,7 +89,7 @@ func (m *Mirror) put(p Packet, in bool, local, remote netip.AddrPort, callID str
 	c := m.pool.Get().(*copied)
 	c.data = append(c.data[:0], data...)
 	if p.Protocol == SIP {
-		mask(c.data)
+		Mask(c.data)
 	}
 	p.Source, p.Destination = local, remote
 	if in {

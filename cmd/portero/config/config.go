@@ -47,6 +47,8 @@ type Config struct {
 	Prompts prompt.Config `yaml:"prompts"`
 	// Recording is where recorded calls go, and for how long.
 	Recording record.Config `yaml:"recording"`
+	// Captures is where the packets of the last calls are kept.
+	Captures record.Captures `yaml:"captures"`
 	// Rules are the operator's policy: rules, lists, allow, relay, emergency
 	// and default_destination, at the top level of the file.
 	Rules rules.Config `yaml:",inline"`
@@ -84,6 +86,7 @@ func Defaults() Config {
 		Media:     Media{Relay: relay.Defaults()},
 		Prompts:   prompt.Defaults(),
 		Recording: record.Defaults(),
+		Captures:  record.DefaultCaptures(),
 		Rules:     rules.Defaults(),
 		Judge:     judge.Defaults(),
 		Campaign:  campaign.Defaults(),
@@ -107,6 +110,7 @@ func (c *Config) check(r *reader) {
 	c.Media.WebRTC.Check(r.checkFault("media.webrtc"))
 	c.Prompts.Check(r.checkFault("prompts"))
 	c.Recording.Check(r.checkFault("recording"))
+	c.Captures.Check(r.checkFault("captures"))
 	c.checkRecorded(top)
 	c.checkSignatures(top)
 	c.Rules.Check(top)

@@ -22,7 +22,7 @@ var examples = []string{"sip.listen", "sip.advertise", "sip.tls.certificates", "
 	"sip.identity.country_code", "sip.refusal.redress", "sip.refusal.card.x5u",
 	"media.caller_address", "media.far_address", "media.caller_advertise", "media.far_advertise",
 	"media.caller_address6", "media.far_address6", "media.caller_advertise6", "media.far_advertise6", "media.webrtc.listen",
-	"prompts.languages", "prompts.interrupt", "recording.directory", "lists", "allow", "relay", "rules", "callback.hours", "callback.time_zone", "webhook.secret", "webhook.secret_file", "store.json_lines"}
+	"prompts.languages", "prompts.interrupt", "recording.directory", "captures.directory", "lists", "allow", "relay", "rules", "callback.hours", "callback.time_zone", "webhook.secret", "webhook.secret_file", "store.json_lines"}
 
 var commentedOut = regexp.MustCompile(`(?m)^( *)#([a-z0-9_]+:)`)
 

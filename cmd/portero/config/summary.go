@@ -36,6 +36,13 @@ func (c *Config) Summary() string {
 	if r := c.recorded(); len(r) > 0 {
 		fmt.Fprintf(&b, "recording     %s, as %s in %s, announced by: %s, deleted after %v\n", strings.Join(r, ", "), c.Recording.Format, c.Recording.Directory, c.Recording.Announce, c.Recording.Keep)
 	}
+	if k := c.Captures; k.Directory != "" {
+		what := "the signalling"
+		if k.Media {
+			what = "signalling and voices"
+		}
+		fmt.Fprintf(&b, "captures      %s of the last calls in %s, at most %d MiB, deleted after %v\n", what, k.Directory, k.MaxMB, k.Keep)
+	}
 	if id := c.Door.Identity; id.Verify {
 		fmt.Fprintf(&b, "identity      signed numbers are verified; %d certificates at hand, others fetched from: %s\n", len(id.Certificates), orNone(id.FetchFrom))
 	}

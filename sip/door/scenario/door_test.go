@@ -102,6 +102,9 @@ type settings struct {
 	// Recording is on if its directory is anything; the files are in one of the
 	// test's own.
 	Recording record.Config `yaml:"recording"`
+	// Captures are kept if their directory is anything; the files are in one of the
+	// test's own.
+	Captures record.Captures `yaml:"captures"`
 	// Broken breaks a part of the door: prompts (there is no library, and
 	// whoever plays one panics) or store (promises cannot be written).
 	Broken string `yaml:"broken"`
@@ -115,7 +118,7 @@ type settings struct {
 
 func defaults() settings {
 	s := settings{Mode: policy.Observe, Door: door.Defaults(), Rules: rules.Defaults(), Judge: judge.Defaults(), Surge: surge.Defaults(),
-		Callback: callback.Defaults(), Recording: record.Defaults(), Prompts: prompt.Defaults()}
+		Callback: callback.Defaults(), Recording: record.Defaults(), Captures: record.DefaultCaptures(), Prompts: prompt.Defaults()}
 	s.Door.Listen = []string{"udp:" + scenario.DoorAddr.String()}
 	s.Door.Trunks = []door.Trunk{{Name: "carrier", Addresses: []string{scenario.Address("caller").Addr().String()}}}
 	s.Door.Destinations = map[string]door.Destination{
@@ -142,6 +145,8 @@ type testDoor struct {
 	voice    *prompt.Library
 	phones   map[string]net.PacketConn // by address
 	tapes    *record.Recorder          // nil: none
+	spool    *record.Spool             // nil: none
+	kept     string                    // its directory
 	signer   *signer                   // of callers' numbers, if they are verified
 
 	talking sync.WaitGroup
@@ -188,6 +193,13 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 		prompts = nil
 	}
 	d.voice = prompts
+	if s.Captures.Directory != "" {
+		s.Captures.Directory = t.TempDir()
+		d.kept = s.Captures.Directory
+		if d.spool, err = record.NewSpool(s.Captures, log); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if s.Recording.Directory != "" {
 		s.Recording.Directory = t.TempDir()
 		s.Recording.MinFreeMB = 0
@@ -200,7 +212,7 @@ func open(t *testing.T, n *scenario.Network, config string, change ...func(*door
 	deps := door.Deps{
 		Log: log, Relay: d.relay, Prompts: prompts, Surge: surge.New(s.Surge), Queue: d.queue(t, s),
 		Bench:   &judge.Bench{Rules: set, Config: s.Judge, Mode: s.Mode},
-		Records: d.keep, Verifier: verifies, Recorder: d.tapes, Resolver: d.resolver(s),
+		Records: d.keep, Verifier: verifies, Recorder: d.tapes, Spool: d.spool, Resolver: d.resolver(s),
 		Timers: timers,
 		PacketConn: func(a netip.AddrPort) (net.PacketConn, error) {
 			return n.Listen(a)
@@ -289,7 +301,7 @@ func (d *testDoor) close(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := d.tapes.Close(); err != nil {
+	if err := errors.Join(d.tapes.Close(), d.spool.Close()); err != nil {
 		t.Error(err)
 	}
 	for _, s := range d.Upstream() {
