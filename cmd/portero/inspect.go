@@ -19,6 +19,7 @@ type inspectCmd struct {
 	JSON     bool     `xor:"form" help:"One JSON document a capture, a line each."`
 	CSV      bool     `xor:"form" help:"A line a call, for spreadsheets."`
 	Config   string   `type:"path" placeholder:"FILE" help:"Configuration whose trunks, rules and judgement apply (YAML). Without it: no trunks, no rules, built-in judgement."`
+	NoJudge  bool     `help:"Rebuild the calls and do not judge them: the voices are not listened to, which is most of the work."`
 	Captures []string `arg:"" name:"capture" help:"pcap, pcapng or snoop files, also compressed with gzip or zstd; - is standard input."`
 }
 
@@ -95,6 +96,9 @@ func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 	o.Messages = c.Call != "" || c.HTML != ""
 	if c.studio != nil {
 		o.Listen = c.studio.listen
+	}
+	if c.NoJudge {
+		o.Bench = nil
 	}
 	o.Failed = func(id string, err error) {
 		warn("call %s: %v; the call is told unjudged", plain(id), err)

@@ -122,7 +122,7 @@ func (s *Stats) start(seq uint16) {
 // so that no offset of the clocks matters.
 func (s *Stats) transit(ts uint32, at time.Time, clock int) {
 	if s.timed && s.clock == clock {
-		d := at.Sub(s.lastTimed).Seconds() - float64(int32(ts-s.lastTS))/float64(clock)
+		d := float64(at.Sub(s.lastTimed))*1e-9 - float64(int32(ts-s.lastTS))/float64(clock)
 		if d < 0 {
 			d = -d
 		}

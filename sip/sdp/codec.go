@@ -56,34 +56,37 @@ func (m *Media) Codecs() []Codec {
 	}
 	out := make([]Codec, 0, len(m.Formats))
 	for _, f := range m.Formats {
-		n, err := strconv.ParseUint(f, 10, 7)
+		if n, err := strconv.ParseUint(f, 10, 7); err == nil {
+			c, _ := Static(uint8(n))
+			out = append(out, c)
+		}
+	}
+	for _, l := range m.Lines {
+		if l.Type != 'a' || len(l.Value) < 6 || !strings.ContainsRune("rRfF ", rune(l.Value[0])) {
+			continue // most attributes are others
+		}
+		name, v, _ := strings.Cut(l.Value, ":")
+		name = strings.TrimSpace(name)
+		rtpmap := strings.EqualFold(name, "rtpmap")
+		if !rtpmap && !strings.EqualFold(name, "fmtp") {
+			continue
+		}
+		of, v, _ := strings.Cut(strings.TrimSpace(v), " ")
+		pt, err := strconv.ParseUint(of, 10, 7)
 		if err != nil {
 			continue
 		}
-		c, _ := Static(uint8(n))
-		for _, l := range m.Lines {
-			if l.Type == 'a' {
-				c.describe(f, l.Value)
+		for i := range out {
+			if out[i].PT == uint8(pt) {
+				out[i].describe(rtpmap, strings.TrimSpace(v))
 			}
 		}
-		out = append(out, c)
 	}
 	return out
 }
 
-// describe takes what an attribute says of the payload type pt.
-func (c *Codec) describe(pt, attribute string) {
-	name, v, _ := strings.Cut(attribute, ":")
-	name = strings.TrimSpace(name)
-	rtpmap := strings.EqualFold(name, "rtpmap")
-	if !rtpmap && !strings.EqualFold(name, "fmtp") {
-		return
-	}
-	of, v, _ := strings.Cut(strings.TrimSpace(v), " ")
-	if of != pt {
-		return
-	}
-	v = strings.TrimSpace(v)
+// describe takes what an attribute says of the payload type.
+func (c *Codec) describe(rtpmap bool, v string) {
 	if !rtpmap {
 		c.Fmtp = v
 		return

@@ -53,38 +53,49 @@ func Parse(body []byte) (*Description, error) {
 	if len(body) > MaxSize {
 		return nil, fmt.Errorf("sdp: %d bytes, at most %d are read", len(body), MaxSize)
 	}
+	// The strings are cut out of one, and the lines of all sections stand in one
+	// array: a capture holds many descriptions.
+	text := string(body)
+	lines := make([]Line, 0, strings.Count(text, "\n")+1)
 	d := &Description{}
 	var m *Media
+	from := 0 // of lines: where the section begins
+	end := func() {
+		if of := lines[from:len(lines):len(lines)]; m != nil {
+			m.Lines = of
+		} else {
+			d.Lines = of
+		}
+		from = len(lines)
+	}
 	n := 0
-	for len(body) > 0 {
-		var raw []byte
-		raw, body, _ = bytes.Cut(body, []byte("\n"))
-		raw = bytes.TrimRight(raw, "\r")
+	for len(text) > 0 {
+		var raw string
+		raw, text, _ = strings.Cut(text, "\n")
+		raw = strings.TrimRight(raw, "\r")
 		n++
-		if len(bytes.TrimSpace(raw)) == 0 {
+		if strings.TrimSpace(raw) == "" {
 			continue
 		}
 		if len(raw) < 2 || raw[1] != '=' {
 			return nil, fmt.Errorf("sdp: line %d %.40q is not of the form x=value", n, raw)
 		}
-		l := Line{Type: raw[0], Value: string(raw[2:])}
-		if l.Type == 'm' {
-			if len(d.Media) == maxMedia {
-				return nil, fmt.Errorf("sdp: line %d: more than %d media sections", n, maxMedia)
-			}
-			var err error
-			if m, err = parseMedia(l.Value); err != nil {
-				return nil, fmt.Errorf("sdp: line %d: %w", n, err)
-			}
-			d.Media = append(d.Media, m)
+		l := Line{Type: raw[0], Value: raw[2:]}
+		if l.Type != 'm' {
+			lines = append(lines, l)
 			continue
 		}
-		if m != nil {
-			m.Lines = append(m.Lines, l)
-		} else {
-			d.Lines = append(d.Lines, l)
+		if len(d.Media) == maxMedia {
+			return nil, fmt.Errorf("sdp: line %d: more than %d media sections", n, maxMedia)
 		}
+		end()
+		var err error
+		if m, err = parseMedia(l.Value); err != nil {
+			return nil, fmt.Errorf("sdp: line %d: %w", n, err)
+		}
+		d.Media = append(d.Media, m)
 	}
+	end()
 	if n == 0 || len(d.Lines) == 0 {
 		return nil, errors.New("sdp: empty description")
 	}

@@ -3,7 +3,7 @@ package trace
 import (
 	"net/netip"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,14 +23,15 @@ const (
 
 // call gathers the messages of one Call-ID, call or not.
 type call struct {
-	id   string
-	last time.Time // of a message or a media packet
-	due  time.Time // when it is looked at next
+	id    string
+	last  time.Time // of a message or a media packet
+	due   time.Time // when it is looked at next
+	place int       // among the dues
 
 	from, to  address // of the first initial INVITE, else of the first message
 	invited   bool    // an INVITE or a response to one was seen: it is a call
-	methods   map[string]int
-	responses map[int]int
+	methods   numbers // requests
+	responses numbers // by status code
 
 	initial  []string // CSeq numbers of the INVITEs outside the dialog
 	inviteAt time.Time
@@ -95,9 +96,7 @@ func (c *call) message(m *message, src, dst netip.AddrPort, at time.Time) {
 		c.response(m, at)
 		return
 	}
-	if c.methods[m.method] > 0 || len(c.methods) < maxMethods {
-		c.methods[m.method]++
-	}
+	c.methods.add(m.method)
 	switch m.method {
 	case "INVITE":
 		c.invite(m, src, dst, at)
@@ -111,7 +110,7 @@ func (c *call) message(m *message, src, dst netip.AddrPort, at time.Time) {
 		}
 	}
 	if !c.invited && c.from == (address{}) {
-		c.from, c.to = m.from, m.to
+		c.from, c.to = m.from.clone(), m.to.clone()
 	}
 }
 
@@ -125,7 +124,7 @@ func (c *call) invite(m *message, src, dst netip.AddrPort, at time.Time) {
 	if c.inviteAt.IsZero() {
 		c.inviteAt = at
 		c.hop = hop{src, dst}
-		c.from, c.to = m.from, m.to
+		c.from, c.to = m.from.clone(), m.to.clone()
 	}
 	c.invited = true
 	if c.begin(m.cseq) {
@@ -138,16 +137,14 @@ func (c *call) begin(cseq string) bool {
 	if slices.Contains(c.initial, cseq) || len(c.initial) >= maxInvites {
 		return false
 	}
-	c.initial = append(c.initial, cseq)
+	c.initial = append(c.initial, strings.Clone(cseq))
 	return true
 }
 
 func (c *call) response(m *message, at time.Time) {
-	if c.responses[m.code] > 0 || len(c.responses) < maxMethods {
-		c.responses[m.code]++
-	}
+	c.responses.add(m.status)
 	if c.from == (address{}) {
-		c.from, c.to = m.from, m.to
+		c.from, c.to = m.from.clone(), m.to.clone()
 	}
 	if m.cseqMethod != "INVITE" {
 		return
@@ -155,7 +152,7 @@ func (c *call) response(m *message, at time.Time) {
 	if !c.invited {
 		// The capture begins after the INVITE.
 		c.invited = true
-		c.from, c.to = m.from, m.to
+		c.from, c.to = m.from.clone(), m.to.clone()
 		c.begin(m.cseq)
 	}
 	if !slices.Contains(c.initial, m.cseq) {
@@ -246,7 +243,7 @@ func (c *call) patience(many bool) time.Duration {
 func (c *call) report(prior float64) *Call {
 	r := &Call{
 		CallID: c.id, FromUser: c.from.user, ToUser: c.to.user, FromHost: c.from.host, ToHost: c.to.host,
-		Methods: c.methods, Responses: c.codes(), MessageCount: c.count,
+		Methods: c.methods.table(), Responses: c.responses.table(), MessageCount: c.count,
 		InviteAt: moment(c.inviteAt), RingingAt: moment(c.ringAt),
 		AnsweredAt: moment(c.answerAt), EndedAt: moment(c.ended()),
 		Streams: []Stream{}, Faxes: []Fax{}, heard: -1,
@@ -292,11 +289,30 @@ func nonNil(s []string) []string {
 	return s
 }
 
-// codes is the number of responses by their status codes.
-func (c *call) codes() map[string]int {
-	out := make(map[string]int, len(c.responses))
-	for code, n := range c.responses {
-		out[strconv.Itoa(code)] = n
+// numbers counts messages by a name. A call has few names.
+type numbers []number
+
+type number struct {
+	name string
+	n    int
+}
+
+func (c *numbers) add(name string) {
+	for i := range *c {
+		if (*c)[i].name == name {
+			(*c)[i].n++
+			return
+		}
+	}
+	if len(*c) < maxMethods {
+		*c = append(*c, number{strings.Clone(name), 1})
+	}
+}
+
+func (c numbers) table() map[string]int {
+	out := make(map[string]int, len(c))
+	for _, x := range c {
+		out[x.name] = x.n
 	}
 	return out
 }

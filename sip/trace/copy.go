@@ -38,7 +38,7 @@ func copied(m *message, wanted string) (*judge.Copy, int) {
 	at, who, called := meta.Choose(wanted, labels)
 	c := &judge.Copy{From: who.User(), FromHost: who.Host(), DisplayName: who.Name, To: called.User()}
 	if c.To == "" {
-		c.To = m.to.user
+		c.To = strings.Clone(m.to.user)
 	}
 	if at < len(sections) {
 		at = sections[at]

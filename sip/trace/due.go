@@ -17,13 +17,21 @@ const (
 )
 
 // dues is a heap of the followed Call-IDs by when each is looked at next. A
-// message or packet does not move its call: it is found alive and put back.
+// message or packet that makes one live longer does not move it: it is found alive
+// and put back.
 type dues []*call
 
 func (d dues) Len() int           { return len(d) }
 func (d dues) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
-func (d dues) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *dues) Push(x any)        { *d = append(*d, x.(*call)) }
+func (d dues) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i, j
+}
+func (d *dues) Push(x any) {
+	c := x.(*call)
+	c.place = len(*d)
+	*d = append(*d, c)
+}
 func (d *dues) Pop() any {
 	last := len(*d) - 1
 	c := (*d)[last]
@@ -34,32 +42,47 @@ func (d *dues) Pop() any {
 
 // follow begins to look after a call.
 func (t *reader) follow(c *call) {
-	c.due = t.now.Add(lingerEnded)
+	c.due = t.now.Add(c.patience(t.crowd()))
 	heap.Push(&t.dues, c)
 }
+
+// hasten looks at a call earlier if a message has made it so.
+func (t *reader) hasten(c *call) {
+	if until := c.last.Add(c.patience(t.crowd())); until.Before(c.due) {
+		c.due = until
+		heap.Fix(&t.dues, c.place)
+	}
+}
+
+// crowd says whether so many are followed that those that are no calls get little.
+func (t *reader) crowd() bool { return len(t.calls) > maxIdle }
 
 // over closes the calls of which nothing more is expected.
 func (t *reader) over() {
 	for len(t.dues) > 0 && !t.dues[0].due.After(t.now) {
 		c := t.dues[0]
-		until := c.last.Add(c.patience(len(t.calls) > maxIdle))
-		if c.closed || until.Before(t.now) {
-			heap.Pop(&t.dues)
-			if !c.closed {
-				t.close(c)
-			}
+		if until := c.last.Add(c.patience(t.crowd())); !until.Before(t.now) {
+			c.due = until.Add(time.Nanosecond)
+			heap.Fix(&t.dues, 0)
 			continue
 		}
-		// Its patience may shrink meanwhile, by a BYE.
-		if c.due = t.now.Add(lingerEnded); until.Before(c.due) {
-			c.due = until.Add(time.Nanosecond)
-		}
-		heap.Fix(&t.dues, 0)
+		heap.Pop(&t.dues)
+		t.close(c)
 	}
+	// A crowd begins: those that were to be waited for long are not.
+	if t.crowd() && !t.crowded {
+		for _, c := range t.dues {
+			if until := c.last.Add(c.patience(true)); until.Before(c.due) {
+				c.due = until
+			}
+		}
+		heap.Init(&t.dues)
+	}
+	t.crowded = t.crowd()
 }
 
-// crowded closes an eighth of the calls, those silent longest.
-func (t *reader) crowded() {
+// thin closes an eighth of the calls, those silent longest.
+func (t *reader) thin() {
 	all := make([]*call, 0, len(t.calls))
 	for _, c := range t.calls {
 		all = append(all, c)
@@ -69,6 +92,9 @@ func (t *reader) crowded() {
 		t.close(c)
 	}
 	t.dues = slices.DeleteFunc(t.dues, func(c *call) bool { return c.closed })
+	for i, c := range t.dues {
+		c.place = i
+	}
 	heap.Init(&t.dues)
 	t.tell()
 }

@@ -40,7 +40,7 @@ func (x *exchange) message(m *message, at time.Time) {
 	}
 	x.lastAt = later(x.lastAt, at)
 	if method := m.transaction(); x.kind == "" && method != "" {
-		x.kind = strings.ToLower(method)
+		x.kind = strings.ToLower(strings.Clone(method))
 	}
 	challenge := m.code == 401 || m.code == 407
 	if m.code >= 200 && (!challenge || x.final == 0) {
@@ -69,7 +69,7 @@ var initiating = map[string]bool{
 func (c *call) exchanged() *Exchange {
 	x := &Exchange{
 		CallID: c.id, Kind: c.exchange.kind, FromUser: c.from.user, FromHost: c.from.host, ToUser: c.to.user, ToHost: c.to.host,
-		Methods: c.methods, Responses: c.codes(), FirstAt: Time{c.exchange.firstAt}, LastAt: Time{c.exchange.lastAt},
+		Methods: c.methods.table(), Responses: c.responses.table(), FirstAt: Time{c.exchange.firstAt}, LastAt: Time{c.exchange.lastAt},
 		MessageCount: c.count, Flags: c.flagNames(), Hops: c.way.hops, Messages: c.ladder.messages,
 	}
 	if x.Kind == "" {

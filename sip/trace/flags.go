@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"github.com/portero/portero/sip/sdp"
 )
 
 // flags are what happened in a call, one bit each.
@@ -114,7 +112,7 @@ func note(list *[]string, s string) bool {
 	if len(*list) >= maxTags || slices.Contains(*list, s) {
 		return false
 	}
-	*list = append(*list, s)
+	*list = append(*list, strings.Clone(s))
 	return true
 }
 
@@ -123,8 +121,8 @@ const maxCodecNames = 64
 
 // markMedia notes what a session description says. Only what a request asks for
 // is a hold: who is asked to receive alone answers that it sends alone.
-func (c *call) markMedia(d *sdp.Description, request bool) {
-	for _, m := range d.Media {
+func (c *call) markMedia(d *described, request bool) {
+	for i, m := range d.Media {
 		proto := strings.ToUpper(m.Proto)
 		switch {
 		case m.Type == "video":
@@ -157,7 +155,7 @@ func (c *call) markMedia(d *sdp.Description, request bool) {
 		if _, ok := m.Attribute("candidate"); ok {
 			c.flags |= flagICE
 		}
-		for _, k := range m.Codecs() {
+		for _, k := range d.codecs[i] {
 			c.offers(&c.codecs, k.Name)
 		}
 	}
@@ -166,6 +164,6 @@ func (c *call) markMedia(d *sdp.Description, request bool) {
 // offers notes the name of a codec.
 func (c *call) offers(list *[]string, name string) {
 	if name != "" && len(*list) < maxCodecNames && !slices.Contains(*list, name) {
-		*list = append(*list, name)
+		*list = append(*list, strings.Clone(name))
 	}
 }

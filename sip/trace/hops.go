@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"time"
 )
@@ -26,22 +27,22 @@ type Hop struct {
 // that is sent on.
 type way struct {
 	hops []Hop
-	seen map[sent]int // to the hop
+	seen []seen
 }
 
-// sent is what makes a message another one than those before (RFC 3261 section
-// 17.1.3 and 17.2.3, a response's code added and, as there may be forks, its To
-// tag; ACK and CANCEL share the INVITE's branch).
-type sent struct {
-	branch, cseq, method, tag string
-	code, hop                 int
+// seen is a message by what makes it another one than those before (RFC 3261
+// sections 17.1.3 and 17.2.3; of a response its code and, as there may be forks,
+// its To tag too; ACK and CANCEL share the INVITE's branch).
+type seen struct {
+	what uint64 // a hash of it
+	hop  int
 }
+
+var waySeed = maphash.MakeSeed()
 
 // file notes a message and returns its hop and whether it is sent again there.
 func (w *way) file(m *message, src, dst netip.AddrPort, at time.Time, transport string) (hop int, repeat bool) {
-	if w.seen == nil {
-		w.seen = map[sent]int{}
-	}
+	branch := maphash.String(waySeed, m.branch)
 	from, to := src, dst
 	if m.code > 0 {
 		from, to = dst, src
@@ -49,8 +50,10 @@ func (w *way) file(m *message, src, dst netip.AddrPort, at time.Time, transport 
 	hop = -1
 	if m.code > 0 && m.branch != "" {
 		// The top Via names the hop whatever ports it took.
-		if n, ok := w.seen[sent{branch: m.branch, hop: -1}]; ok {
-			hop = n
+		for _, s := range w.seen {
+			if s.what == branch {
+				hop = s.hop
+			}
 		}
 	}
 	if hop < 0 {
@@ -60,19 +63,27 @@ func (w *way) file(m *message, src, dst netip.AddrPort, at time.Time, transport 
 	if m.branch == "" {
 		return hop, false
 	}
-	key := sent{branch: m.branch, cseq: m.cseq, method: m.method, code: m.code, hop: hop}
+	method, tag := m.method, ""
 	if m.code > 0 {
-		key.method, key.tag = m.cseqMethod, m.to.tag
+		method, tag = m.cseqMethod, m.to.tag
 	}
-	if _, repeat = w.seen[key]; repeat {
-		w.hops[hop].Repeats++
-	} else if len(w.seen) < maxVias {
-		w.seen[key] = hop
-		if m.code == 0 {
-			w.seen[sent{branch: m.branch, hop: -1}] = hop
+	what := branch
+	for _, x := range []string{m.cseq, method, m.status, tag} {
+		what = what*0x9e3779b97f4a7c15 ^ maphash.String(waySeed, x)
+	}
+	for _, s := range w.seen {
+		if s.what == what && s.hop == hop {
+			w.hops[hop].Repeats++
+			return hop, true
 		}
 	}
-	return hop, repeat
+	if len(w.seen) < maxVias {
+		w.seen = append(w.seen, seen{what, hop})
+		if m.code == 0 {
+			w.seen = append(w.seen, seen{branch, hop})
+		}
+	}
+	return hop, false
 }
 
 // find returns the hop between two addresses. Ports may differ at one end (a

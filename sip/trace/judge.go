@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/portero/portero/policy"
@@ -107,7 +108,7 @@ func (t *reader) summon(c *call, m *message, src netip.AddrPort, at time.Time, t
 	if w != nil {
 		t.dismiss(c, at)
 	}
-	w = &witness{cseq: m.cseq, frames: frames{start: at, last: []int{t.summary.Packets}}}
+	w = &witness{cseq: strings.Clone(m.cseq), frames: frames{start: at, last: []int{t.summary.Packets}}}
 	c.witness = w
 	a := judge.Arrival{Raw: m.raw, At: at, Transport: transport, Source: src}
 	w.counted = true

@@ -47,9 +47,9 @@ func (l *ladder) add(m *message, v Message) {
 		line = line[:i]
 	}
 	v.Line = clip(strings.ToValidUTF8(string(bytes.TrimRight(line, "\r \t")), "\uFFFD"))
-	v.Method, v.Code, v.CSeq = m.method, m.code, m.number()
+	v.Method, v.Code, v.CSeq = strings.Clone(m.method), m.code, m.number()
 	if m.code > 0 {
-		v.Method = m.cseqMethod
+		v.Method = strings.Clone(m.cseqMethod)
 	}
 	v.SDP = m.description() != nil
 	if l.raw += len(m.raw); l.raw <= maxRaw {

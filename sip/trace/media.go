@@ -15,33 +15,78 @@ const maxEndpoints = 64
 type endpoint struct {
 	addr   netip.AddrPort
 	call   *call
-	codecs map[uint8]sdp.Codec
+	codecs codecs
 	callee bool // the audio of the side that was called, as told to the caller
 	caller bool // the caller's audio, as told to the side that was called
 	secure bool // SRTP: what comes here cannot be heard
 	other  bool // of a recording session: whom its caller talks to
 }
 
+// codecs are payload types and what they mean. Most addresses have few.
+type codecs []sdp.Codec
+
+func (l codecs) of(pt uint8) (sdp.Codec, bool) {
+	for i := range l {
+		if l[i].PT == pt {
+			return l[i], true
+		}
+	}
+	return sdp.Codec{}, false
+}
+
+// with has the types of more, and of l those that more has not.
+func (l codecs) with(more codecs) codecs {
+	if len(l) == 0 {
+		return more[:len(more):len(more)]
+	}
+	var out codecs
+	for i, k := range l {
+		if n, ok := more.of(k.PT); ok && n != k {
+			if out == nil {
+				out = append(make(codecs, 0, len(l)+len(more)), l...)
+			}
+			out[i] = n
+		}
+	}
+	if out == nil {
+		out = l[:len(l):len(l)] // shared with other addresses
+	}
+	for _, k := range more {
+		if _, ok := l.of(k.PT); !ok {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// described is a session description with the codecs of its sections.
+type described struct {
+	*sdp.Description
+	codecs []codecs // by section
+}
+
+func newDescribed(d *sdp.Description) *described {
+	out := &described{Description: d, codecs: make([]codecs, len(d.Media))}
+	for i, m := range d.Media {
+		out.codecs[i] = m.Codecs()
+	}
+	return out
+}
+
 // describe notes where a description says media is to go, and returns the
 // endpoints that are new or changed. sender is where the message came from; it
 // stands for a connection address that is a name. callee is true when the
 // message told the caller where to send, caller when it told so of the caller.
-func (c *call) describe(d *sdp.Description, sender netip.Addr, callee, caller bool) []*endpoint {
+func (c *call) describe(d *described, sender netip.Addr, callee, caller bool) []*endpoint {
 	var out []*endpoint
-	audio, other := c.voice(d), c.otherVoice(d)
-	for _, m := range d.Media {
+	audio, other := c.voice(d.Description), c.otherVoice(d.Description)
+	for i, m := range d.Media {
 		if m.Port == 0 || !strings.Contains(strings.ToUpper(m.Proto), "RTP") {
 			continue
 		}
-		codecs := map[uint8]sdp.Codec{}
-		for _, k := range m.Codecs() {
-			codecs[k.PT] = k
-		}
-		for _, a := range addresses(d, m, sender) {
+		for _, a := range addresses(d.Description, m, sender) {
 			if e := c.endpoint(a); e != nil {
-				for pt, k := range codecs {
-					e.codecs[pt] = k
-				}
+				e.codecs = e.codecs.with(d.codecs[i])
 				e.callee = e.callee || callee && m == audio
 				e.caller = e.caller || caller && m == audio
 				e.other = callee && m == other
@@ -68,7 +113,7 @@ func (c *call) endpoint(a netip.AddrPort) *endpoint {
 	if len(c.media) >= maxEndpoints {
 		return nil
 	}
-	e := &endpoint{addr: a, call: c, codecs: map[uint8]sdp.Codec{}}
+	e := &endpoint{addr: a, call: c}
 	c.media = append(c.media, e)
 	return e
 }

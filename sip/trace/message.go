@@ -9,24 +9,30 @@ import (
 // message is a view of a SIP message: the few headers that say which call it
 // belongs to. It takes what a strict parser would refuse (bare line feeds,
 // missing headers, rubbish in others), since the question is not whether the
-// message was right but what happened.
+// message was right but what happened. Its strings are cut out of one: who keeps
+// one of them longer than the message clones it.
 type message struct {
 	raw    []byte // from the start line to the end of the body, as captured
 	method string // of a request, as written
 	code   int    // of a response
+	status string // the code as written; empty: a request
 
 	callID     string
 	from, to   address
 	cseq       string // its number, as written
 	cseqMethod string
-	branch     string // of the top Via
-	flags      flags  // what headers say of how the call goes
-	length     int    // Content-Length, -1 when absent or unreadable
+	branch     string    // of the top Via
+	session    string    // Session-ID (RFC 7989), as written
+	others     [4]string // values of headers of somebody's own, which may name another call
+	othersSeen int
+	flags      flags // what headers say of how the call goes
+	length     int   // Content-Length, -1 when absent or unreadable
 	bodyType   string
 	body       []byte
 }
 
 // address is what is needed of a From or To.
+// The strings are parts of the message's: clone makes them one's own.
 type address struct {
 	user string // of the URI, as written
 	host string // of the URI, without its port
@@ -42,38 +48,39 @@ const (
 
 var version = []byte("SIP/2.0")
 
-// startLine says whether b begins with the start line of a SIP message, and
-// splits it. RFC 3261 section 7.
-func startLine(b []byte) (method string, code int, ok bool) {
+// startLine says whether b begins with the start line of a SIP message. method is
+// the length of a request's method, code the status code of a response. RFC 3261
+// section 7.
+func startLine(b []byte) (method, code int, ok bool) {
 	// Cheap refusals first: every RTP packet passes here.
 	if len(b) < 12 || !isToken(b[0]) {
-		return "", 0, false
+		return 0, 0, false
 	}
-	if bytes.EqualFold(b[:7], version) && b[7] == ' ' {
+	if b[3] == '/' && bytes.EqualFold(b[:7], version) && b[7] == ' ' {
 		code, ok := statusCode(b[8:])
-		return "", code, ok
+		return 0, code, ok
 	}
 	i := 0
 	for i < len(b) && i < 32 && isToken(b[i]) {
 		i++
 	}
 	if i == 0 || i == len(b) || b[i] != ' ' {
-		return "", 0, false
+		return 0, 0, false
 	}
 	line := b[:min(len(b), maxStartLine)]
 	end := bytes.IndexByte(line, '\n')
 	if end < 0 {
-		return "", 0, false
+		return 0, 0, false
 	}
 	line = bytes.TrimRight(line[:end], "\r \t")
 	last := bytes.LastIndexByte(line, ' ')
 	if last <= i || !isVersion(line[last+1:]) {
-		return "", 0, false
+		return 0, 0, false
 	}
 	if len(bytes.TrimSpace(line[i:last])) == 0 { // no Request-URI
-		return "", 0, false
+		return 0, 0, false
 	}
-	return string(b[:i]), 0, true
+	return i, 0, true
 }
 
 // isVersion takes any SIP version, so that a message of a wrong one is seen.
@@ -99,41 +106,49 @@ func statusCode(b []byte) (int, bool) {
 }
 
 // isToken says whether c may stand in a token (RFC 3261 section 25.1).
-func isToken(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
-		strings.IndexByte("-.!%*_+`'~", c) >= 0
-}
+func isToken(c byte) bool { return c < 128 && token[c] }
+
+var token = func() (t [128]bool) {
+	for c := byte('0'); c <= 'z'; c++ {
+		t[c] = c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a'
+	}
+	for _, c := range []byte("-.!%*_+`'~") {
+		t[c] = true
+	}
+	return t
+}()
 
 // parseMessage reads a message that begins at b[0]; line ends before it are
 // passed over (RFC 3261 section 7.5). ok is false when there is no start line.
 // What follows Content-Length is not of the message.
 func parseMessage(b []byte) (m message, ok bool) {
 	b = skipLineEnds(b)
-	m.method, m.code, ok = startLine(b)
+	method, code, ok := startLine(b)
 	if !ok {
 		return m, false
 	}
-	m.length = -1
-	rest := b
-	if end := bytes.IndexByte(b, '\n'); end >= 0 {
-		rest = b[end+1:]
+	text := string(b)
+	if m.length, m.code = -1, code; code > 0 {
+		m.status = text[8:11]
 	} else {
-		rest = nil
+		m.method = text[:method]
 	}
+	_, rest, _ := strings.Cut(text, "\n")
 	for range maxHeaders {
-		line, after, blank := header(rest)
-		rest = after
-		if blank || line == nil {
+		if rest == "" {
+			break
+		}
+		var line string
+		if line, rest = header(rest); line == "" {
 			break
 		}
 		m.header(line)
 	}
-	size := len(b) - len(rest)
-	if m.length >= 0 && m.length < len(rest) {
-		rest = rest[:m.length]
+	m.body = b[len(b)-len(rest):]
+	if m.length >= 0 && m.length < len(m.body) {
+		m.body = m.body[:m.length]
 	}
-	m.body = rest
-	m.raw = b[:size+len(rest)]
+	m.raw = b[:len(b)-len(rest)+len(m.body)]
 	return m, true
 }
 
@@ -145,90 +160,112 @@ func skipLineEnds(b []byte) []byte {
 	return b
 }
 
-// header cuts one header line with its continuation lines off b. line is nil
-// at the end of b, blank is true at the empty line before the body.
-func header(b []byte) (line, rest []byte, blank bool) {
-	if len(b) == 0 {
-		return nil, nil, false
+// header cuts one header line with its continuation lines off text; it is empty
+// at the empty line before the body.
+func header(text string) (line, rest string) {
+	if text[0] == '\n' {
+		return "", text[1:]
 	}
-	if b[0] == '\n' {
-		return nil, b[1:], true
-	}
-	if b[0] == '\r' && len(b) > 1 && b[1] == '\n' {
-		return nil, b[2:], true
+	if text[0] == '\r' && len(text) > 1 && text[1] == '\n' {
+		return "", text[2:]
 	}
 	end := 0
 	for {
-		i := bytes.IndexByte(b[end:], '\n')
+		i := strings.IndexByte(text[end:], '\n')
 		if i < 0 {
-			return b, nil, false
+			return text, ""
 		}
 		end += i + 1
-		if end == len(b) || b[end] != ' ' && b[end] != '\t' {
-			return b[:end], b[end:], false
+		if end == len(text) || text[end] != ' ' && text[end] != '\t' {
+			return text[:end], text[end:]
 		}
 	}
 }
 
 // header takes one header line, if it is one of those that matter. The first
 // of a name wins. RFC 3261 section 7.3.3 has the compact forms.
-func (m *message) header(line []byte) {
-	colon := bytes.IndexByte(line, ':')
+func (m *message) header(line string) {
+	colon := strings.IndexByte(line, ':')
 	if colon < 1 || colon > 32 {
 		return
 	}
-	name := bytes.TrimRight(line[:colon], " \t")
-	value := bytes.TrimSpace(line[colon+1:])
-	switch {
-	case is(name, "call-id", 'i'):
-		if m.callID == "" {
-			m.callID = clip(unfold(value))
+	var lower [32]byte
+	n := 0
+	for ; n < colon && line[n] > ' '; n++ {
+		c := line[n]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
 		}
-	case is(name, "from", 'f'):
-		if m.from == (address{}) {
-			m.from = parseAddress(unfold(value))
+		lower[n] = c
+	}
+	for _, c := range []byte(line[n:colon]) {
+		if c != ' ' && c != '\t' {
+			return
 		}
-	case is(name, "to", 't'):
-		if m.to == (address{}) {
-			m.to = parseAddress(unfold(value))
-		}
-	case is(name, "cseq", 0):
-		if f := strings.Fields(unfold(value)); m.cseq == "" && len(f) == 2 {
-			m.cseq, m.cseqMethod = clip(f[0]), clip(f[1])
-		}
-	case is(name, "via", 'v'):
+	}
+	value := line[colon+1:]
+	switch string(lower[:n]) {
+	case "via", "v":
 		if m.branch == "" {
 			top, _, _ := strings.Cut(unfold(value), ",")
 			m.branch = clip(parameter(top, "branch"))
 		}
-	case is(name, "require", 0):
-		m.required(value)
-	case is(name, "rseq", 0):
-		m.flags |= flag100rel
-	case is(name, "session-expires", 'x'):
-		m.flags |= flagSessionTimer
-	case is(name, "replaces", 0):
-		m.flags |= flagReplaces
-	case is(name, "refer-to", 'r'):
-		m.flags |= flagReferTo
-		if bytes.Contains(bytes.ToLower(value), []byte("replaces=")) {
-			m.flags |= flagReplaces
+	case "from", "f":
+		if m.from == (address{}) {
+			m.from = parseAddress(unfold(value))
 		}
-	case is(name, "content-length", 'l'):
+	case "to", "t":
+		if m.to == (address{}) {
+			m.to = parseAddress(unfold(value))
+		}
+	case "call-id", "i":
+		if m.callID == "" {
+			m.callID = clip(unfold(value))
+		}
+	case "cseq":
+		v := unfold(value)
+		if i := strings.IndexAny(v, " \t"); i > 0 && m.cseq == "" {
+			if method := strings.TrimSpace(v[i:]); !strings.ContainsAny(method, " \t") {
+				m.cseq, m.cseqMethod = clip(v[:i]), clip(method)
+			}
+		}
+	case "content-length", "l":
 		if n, err := strconv.ParseUint(unfold(value), 10, 24); err == nil && m.length < 0 {
 			m.length = int(n)
 		}
-	case is(name, "content-type", 'c'):
+	case "content-type", "c":
 		if m.bodyType == "" {
 			m.bodyType = unfold(value)
+		}
+	case "require":
+		m.required(value)
+	case "rseq":
+		m.flags |= flag100rel
+	case "session-expires", "x":
+		m.flags |= flagSessionTimer
+	case "replaces":
+		m.flags |= flagReplaces
+	case "refer-to", "r":
+		m.flags |= flagReferTo
+		if strings.Contains(strings.ToLower(value), "replaces=") {
+			m.flags |= flagReplaces
+		}
+	case "session-id":
+		if m.session == "" {
+			m.session = clip(unfold(value))
+		}
+	default:
+		if lower[1] == '-' && (lower[0] == 'x' || lower[0] == 'p') && m.othersSeen < len(m.others) && len(value) > 8 {
+			m.others[m.othersSeen] = clip(unfold(value))
+			m.othersSeen++
 		}
 	}
 }
 
 // required notes the option tags that a message demands.
-func (m *message) required(value []byte) {
-	for tag := range bytes.SplitSeq(value, []byte(",")) {
-		switch string(bytes.ToLower(bytes.TrimSpace(tag))) {
+func (m *message) required(value string) {
+	for tag := range strings.SplitSeq(value, ",") {
+		switch strings.ToLower(strings.TrimSpace(tag)) {
 		case "100rel":
 			m.flags |= flag100rel
 		case "siprec":
@@ -246,20 +283,13 @@ func (m *message) number() int {
 	return int(n)
 }
 
-// is compares a header's name; short is its compact form, 0 for none.
-func is(name []byte, long string, short byte) bool {
-	if len(name) == 1 {
-		return short != 0 && name[0]|0x20 == short
+// unfold joins continuation lines by one space, and trims.
+func unfold(v string) string {
+	v = strings.TrimSpace(v)
+	if strings.IndexByte(v, '\n') < 0 {
+		return v
 	}
-	return len(name) == len(long) && strings.EqualFold(string(name), long)
-}
-
-// unfold joins continuation lines by one space.
-func unfold(v []byte) string {
-	if bytes.IndexByte(v, '\n') < 0 {
-		return string(v)
-	}
-	return strings.Join(strings.Fields(string(v)), " ")
+	return strings.Join(strings.Fields(v), " ")
 }
 
 func clip(s string) string {
@@ -292,6 +322,10 @@ func parseAddress(v string) address {
 	}
 	uri = strings.TrimSpace(uri)
 	return address{user: clip(uriUser(uri)), host: clip(uriHost(uri)), tag: clip(parameter(params, "tag"))}
+}
+
+func (a address) clone() address {
+	return address{user: strings.Clone(a.user), host: strings.Clone(a.host), tag: strings.Clone(a.tag)}
 }
 
 // uriHost returns the host of a sip or sips URI, as written; an IPv6 address
@@ -337,7 +371,9 @@ func uriUser(uri string) string {
 }
 
 func parameter(params, name string) string {
-	for _, p := range strings.Split(params, ";") {
+	for params != "" {
+		var p string
+		p, params, _ = strings.Cut(params, ";")
 		n, v, _ := strings.Cut(p, "=")
 		if strings.EqualFold(strings.TrimSpace(n), name) {
 			return strings.TrimSpace(v)
@@ -346,17 +382,20 @@ func parameter(params, name string) string {
 	return ""
 }
 
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
 // description returns the session description in the body: the whole of it, or
 // the first such part of a multipart body (RFC 5621).
 func (m *message) description() []byte {
 	if len(m.body) == 0 {
 		return nil
 	}
-	kind := strings.ToLower(m.bodyType)
-	if strings.HasPrefix(kind, "multipart/") {
+	if hasPrefixFold(m.bodyType, "multipart/") {
 		return sdpPart(m.body)
 	}
-	if kind == "" || strings.HasPrefix(kind, "application/sdp") {
+	if m.bodyType == "" || hasPrefixFold(m.bodyType, "application/sdp") {
 		if b := bytes.TrimLeft(m.body, "\r\n \t"); bytes.HasPrefix(b, []byte("v=")) {
 			return b
 		}

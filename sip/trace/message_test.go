@@ -30,8 +30,8 @@ func TestStartLines(t *testing.T) {
 		{"", "", 0, false},
 	} {
 		method, code, ok := startLine([]byte(c.line))
-		if method != c.method || code != c.code || ok != c.ok {
-			t.Errorf("%q: %q %d %v, want %q %d %v", c.line, method, code, ok, c.method, c.code, c.ok)
+		if c.line[:method] != c.method || code != c.code || ok != c.ok {
+			t.Errorf("%q: %d %d %v, want %q %d %v", c.line, method, code, ok, c.method, c.code, c.ok)
 		}
 	}
 }

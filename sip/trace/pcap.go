@@ -25,6 +25,17 @@ func openClassic(r *bufio.Reader, order binary.ByteOrder, unit time.Duration, he
 	c := &Capture{}
 	offset := int64(len(file))
 	c.next = func() (Packet, error) {
+		if b, _ := r.Peek(head + 64); len(b) == head+64 {
+			// Nearly always: both parts at once.
+			if n := order.Uint32(b[8:]); n <= maxRecord {
+				if b, _ := r.Peek(head + int(n)); len(b) == head+int(n) {
+					r.Discard(len(b)) //nolint:errcheck // they are there
+					offset += int64(len(b))
+					at := time.Unix(int64(order.Uint32(b)), int64(order.Uint32(b[4:]))*int64(unit)).UTC()
+					return Packet{At: at, Link: link, Data: b[head:]}, nil
+				}
+			}
+		}
 		rec, err := record(r, head)
 		if err != nil {
 			return Packet{}, c.ends(offset, err)

@@ -27,6 +27,7 @@ type stray struct {
 	guess guess
 	buf   []byte // packets held, one after the other
 	held  []heldPacket
+	gone  bool // no more is gathered
 	full  bool // too much came: only the figures go on
 }
 
@@ -54,16 +55,16 @@ type strays struct {
 	left  int // streams not told, for there are too many
 }
 
-// add takes a packet that looks like RTP and belongs to no call. It says whether
-// the packet may be RTP.
-func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) bool {
+// add takes a packet that looks like RTP and belongs to no call, and returns its
+// stream; nil when the packet can be no RTP.
+func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) *stray {
 	pair := flowPair{key.src, key.dst}
 	f := t.flows[pair]
 	if f == nil {
 		f = t.flow(pair, at)
 	}
 	if f.foreign {
-		return false
+		return nil
 	}
 	var s *stray
 	for _, x := range f.streams {
@@ -73,21 +74,26 @@ func (t *strays) add(key streamKey, h header12, b []byte, at time.Time) bool {
 	}
 	if s == nil {
 		if s = t.stream(f, key, at); s == nil {
-			return false
+			return nil
 		}
 	}
+	t.packet(s, h, b, at)
+	return s
+}
+
+// packet takes a packet of a stream.
+func (t *strays) packet(s *stray, h header12, b []byte, at time.Time) {
 	s.guess.packet(h, at)
 	if s.full {
-		return true
+		return
 	}
 	if len(s.buf)+len(b) > maxStrayBytes || t.size+len(b) > maxHeldBytes || s.over(at) {
 		t.release(s)
-		return true
+		return
 	}
 	s.buf = append(s.buf, b...)
 	s.held = append(s.held, heldPacket{at, len(s.buf)})
 	t.size += len(b)
-	return true
 }
 
 // over says whether a description that came now would come too late for the first
@@ -207,6 +213,7 @@ func (t *strays) finish(f *strayFlow) {
 func (t *strays) drop(s *stray) {
 	t.size -= len(s.buf)
 	t.open--
+	s.gone = true
 	f := s.flow
 	f.streams = slices.DeleteFunc(f.streams, func(x *stray) bool { return x == s })
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gopacket/gopacket/layers"
@@ -72,9 +73,11 @@ type reader struct {
 	order     []*call // in order of their first INVITEs, told ones at the front cut off
 	told      int     // calls in order that are ready but not told
 	dues      dues
+	crowded   bool
 	judging   map[*call]struct{} // before a judge, whose clock goes on
 	endpoints map[netip.AddrPort]*endpoint
 	streams   map[streamKey]*stream
+	lane      lane
 	strays    strays
 	faxes     faxes
 
@@ -100,14 +103,20 @@ func newReader(o Options, each func(*Call)) *reader {
 func (t *reader) packet(p Packet) {
 	t.summary.Packets++
 	t.clock(p.At)
+	// Before the packet: it is not of what was over when it came.
+	if t.now.Sub(t.swept) >= time.Second {
+		t.sweep()
+	}
 	if len(t.network.fragments.order) > 0 {
 		t.broken(false)
 	}
-	if s, ok := t.network.decode(p); ok {
-		t.segments(&s)
-	}
-	if t.now.Sub(t.swept) >= time.Second {
-		t.sweep()
+	if key, fits, done := t.quick(&p); !done {
+		if s, ok := t.network.decode(p); ok {
+			t.segments(&s)
+		}
+		if fits {
+			t.remember(key)
+		}
 	}
 }
 
@@ -156,10 +165,8 @@ func (t *reader) segment(s *segment) {
 			return
 		}
 	}
-	if h, ok := rtpHeader(s.payload); ok {
-		if t.rtp(s, h) {
-			return
-		}
+	if h, ok := rtpHeader(s.payload); ok && t.rtp(s, h) {
+		return
 	}
 	if m, ok := parseMessage(s.payload); ok {
 		t.message(&m, s.src, s.dst, s.at, s.transport)
@@ -180,10 +187,10 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	c := t.calls[m.callID]
 	if c == nil {
 		if len(t.calls) >= maxDialogs {
-			t.crowded()
+			t.thin()
 		}
-		c = &call{id: m.callID, methods: map[string]int{}, responses: map[int]int{}}
-		t.calls[m.callID] = c
+		c = &call{id: strings.Clone(m.callID)}
+		t.calls[c.id] = c
 		t.summary.Dialogs++
 		t.follow(c)
 	}
@@ -192,6 +199,7 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 		c.listed = true
 		t.order = append(t.order, c)
 	}
+	t.hasten(c)
 	t.piece(c, src, dst, at, transport, m.raw)
 	hop, repeat := c.way.file(m, src, dst, at, transport)
 	if t.options.Messages {
@@ -203,17 +211,18 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	if body == nil {
 		return
 	}
-	d, err := sdp.Parse(body)
+	parsed, err := sdp.Parse(body)
 	if err != nil {
 		return
 	}
+	d := newDescribed(parsed)
 	c.markMedia(d, m.code == 0)
 	toCaller, fromCaller := c.hop.toCaller(src, dst), c.hop.fromCaller(src, dst)
 	media := c.describe(d, src.Addr(), toCaller, fromCaller)
 	if toCaller || fromCaller {
-		t.agree(c, d, fromCaller)
+		t.agree(c, parsed, fromCaller)
 	}
-	for _, a := range udptlPorts(d, src.Addr()) {
+	for _, a := range udptlPorts(parsed, src.Addr()) {
 		t.faxes.announce(a, c)
 	}
 	for _, e := range media {
@@ -233,7 +242,7 @@ func (t *reader) announce(e *endpoint) {
 	if old != nil && old.call != e.call && !old.call.ended().IsZero() {
 		for _, s := range old.call.streams {
 			if s.key.src == e.addr || s.key.dst == e.addr {
-				delete(t.streams, s.key)
+				t.lose(s)
 			}
 		}
 	}
@@ -252,24 +261,40 @@ func (t *reader) rtp(s *segment, h header12) bool {
 			e = t.endpoints[key.src]
 		}
 		if e == nil {
-			return t.strays.add(key, h, s.payload, s.at)
+			x := t.strays.add(key, h, s.payload, s.at)
+			t.lane.hit = laneEntry{stray: x}
+			return x != nil
 		}
 		st = t.open(key, e.call)
 	}
-	st.call.last = later(st.call.last, s.at)
-	st.packet(h, s.payload, s.at)
-	t.piece(st.call, s.src, s.dst, s.at, "", s.payload)
-	t.listen(st, s.payload, s.at)
-	st.call.witness.saw(s.at, t.summary.Packets)
-	if st.heard {
-		t.overhear(st.call, s.src, s.payload, s.at)
-		return true
-	}
-	t.overhearOther(st.call, st, s.payload, s.at)
-	if w := st.call.witness; w != nil {
-		w.keep(st, s.payload, s.at)
-	}
+	t.lane.hit = laneEntry{stream: st}
+	t.media(st, h, s.payload, s.at)
 	return true
+}
+
+// media measures a packet of a stream, and lets hear it who listens.
+func (t *reader) media(st *stream, h header12, b []byte, at time.Time) {
+	c := st.call
+	c.last = later(c.last, at)
+	st.packet(h, b, at)
+	t.piece(c, st.key.src, st.key.dst, at, "", b)
+	t.listen(st, b, at)
+	if c.witness == nil {
+		return
+	}
+	c.witness.saw(at, t.summary.Packets)
+	if st.heard {
+		t.overhear(c, st.key.src, b, at)
+		return
+	}
+	t.overhearOther(c, st, b, at)
+	c.witness.keep(st, b, at)
+}
+
+// lose ends the gathering of a stream.
+func (t *reader) lose(s *stream) {
+	delete(t.streams, s.key)
+	s.gone = true
 }
 
 // maxStreams bounds the streams of one call; more are not told.
@@ -346,7 +371,7 @@ func (t *reader) close(c *call) {
 	}
 	for _, s := range c.streams {
 		if t.streams[s.key] == s {
-			delete(t.streams, s.key)
+			t.lose(s)
 		}
 	}
 	c.closed = true

@@ -45,6 +45,7 @@ func rtpHeader(b []byte) (header12, bool) {
 
 // stream measures one RTP stream of a call.
 type stream struct {
+	gone  bool // no more is gathered
 	key   streamKey
 	call  *call
 	stats codec.Stats
@@ -104,7 +105,7 @@ func (s *stream) lookup(pt uint8) {
 		if e.addr == s.key.dst && e.callee && !e.secure {
 			s.heard = true
 		}
-		d, has := e.codecs[pt]
+		d, has := e.codecs.of(pt)
 		if !has {
 			continue
 		}
