@@ -135,9 +135,9 @@ func FuzzMessage(f *testing.F) {
 		var flows tcpFlows
 		for at := 0; at < len(b); at += 64 {
 			s := segment{tcp: true, src: alice, dst: bob, at: start, seq: uint32(at), payload: b[at:min(at+64, len(b))]}
-			flows.add(&s, func(m message, _ time.Time) {
-				if len(m.raw) > len(b) {
-					t.Errorf("a message of %d bytes in %d", len(m.raw), len(b))
+			flows.add(&s, func(s *segment) {
+				if len(s.payload) > len(b) {
+					t.Errorf("a message of %d bytes in %d", len(s.payload), len(b))
 				}
 			})
 		}

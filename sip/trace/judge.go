@@ -25,6 +25,9 @@ type Options struct {
 	// Messages asks for the SIP messages of each call: up to 2,000, and 512 KiB of
 	// their bytes, a call. Without it none are held.
 	Messages bool
+	// Keys are the secrets of TLS connections, besides those that a pcapng file
+	// brings along; nil: there are none.
+	Keys *KeyLog
 	// Bench judges the calls whose INVITE was captured; nil: none are judged.
 	Bench *judge.Bench
 	// Trunk names the trunk that an INVITE's source belongs to, and says

@@ -20,6 +20,7 @@ type segment struct {
 	tcp  bool // payload is a piece of a stream; what follows is of it
 	seq  uint32
 	syn  bool
+	ack  bool
 	done bool // FIN or RST
 }
 
@@ -243,7 +244,7 @@ func tcpSegment(src, dst netip.Addr, b []byte, cut bool, s *segment) bool {
 	s.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
 	s.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
 	s.seq = binary.BigEndian.Uint32(b[4:])
-	s.syn = b[13]&2 != 0
+	s.syn, s.ack = b[13]&2 != 0, b[13]&0x10 != 0
 	s.done = b[13]&5 != 0
 	s.payload, s.cut = b[header:], cut
 	return len(s.payload) > 0 || s.syn || s.done

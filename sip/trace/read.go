@@ -35,6 +35,7 @@ type Summary struct {
 	// StraysLeftOut is how many more of them there were.
 	StraysLeftOut int
 	Faxes         []Fax // T.38 that no call announced, at most 1,000
+	Sealed        int   // TLS connections without their keys: all where keys were given, else those on port 5061
 }
 
 // Read reads a capture and tells each call when it is over, in the order in
@@ -47,6 +48,7 @@ func Read(r io.Reader, o Options, each func(*Call)) (Summary, error) {
 		return Summary{}, err
 	}
 	t := newReader(o, each)
+	c.Secrets = t.secrets
 	for {
 		p, err := c.Next()
 		if err == io.EOF {
@@ -97,8 +99,13 @@ func newReader(o Options, each func(*Call)) *reader {
 		judging:   map[*call]struct{}{},
 		endpoints: map[netip.AddrPort]*endpoint{},
 		streams:   map[streamKey]*stream{},
+		tcp:       tcpFlows{keys: &KeyLog{given: o.Keys}},
 	}
 }
+
+// secrets takes the key log that a capture brings along. What is wrong in it is
+// somebody else's mistake.
+func (t *reader) secrets(keyLog []byte) { t.tcp.keys.Add(keyLog) } //nolint:errcheck // see above
 
 func (t *reader) packet(p Packet) {
 	t.summary.Packets++
@@ -154,7 +161,7 @@ func (t *reader) segments(s *segment) {
 
 func (t *reader) segment(s *segment) {
 	if s.tcp {
-		t.tcp.add(s, func(m message, at time.Time) { t.message(&m, s.src, s.dst, at, "tcp") })
+		t.tcp.add(s, t.segment)
 		return
 	}
 	pair := flowPair{s.src, s.dst}
@@ -430,6 +437,7 @@ func (t *reader) other(c *call) {
 
 func (t *reader) finish() Summary {
 	t.broken(true)
+	t.tcp.flush(t.segment)
 	rest := make([]*call, 0, len(t.calls))
 	for _, c := range t.calls {
 		rest = append(rest, c)
@@ -444,6 +452,7 @@ func (t *reader) finish() Summary {
 	t.summary.Skipped = t.network.strange
 	t.summary.Faxes = t.faxes.left()
 	t.summary.Strays, t.summary.StraysLeftOut = t.strays.all(), t.strays.left
+	t.summary.Sealed = t.tcp.sealed
 	return t.summary
 }
 

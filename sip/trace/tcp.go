@@ -1,8 +1,9 @@
 package trace
 
 import (
-	"bytes"
+	"cmp"
 	"net/netip"
+	"slices"
 	"sort"
 	"time"
 )
@@ -16,26 +17,38 @@ const (
 	gapPatience = 5 * time.Second // how long a gap may stay open, capture time
 )
 
+// portSIPS is that of SIP over TLS (RFC 3261 section 19.1.2).
+const portSIPS = 5061
+
 type flowPair struct{ src, dst netip.AddrPort }
 
-// tcpFlows follows the connections that carry SIP, one direction at a time.
-// A flow is opened by SYN, or in the middle by a segment that holds a SIP
-// start line; all other traffic leaves nothing behind.
+func (p flowPair) back() flowPair { return flowPair{p.dst, p.src} }
+
+// tcpFlows follows the connections that carry SIP, plain, over TLS, over
+// WebSocket or mirrored by HEP, one direction at a time. A flow is opened by
+// SYN, or in the middle by a segment that shows what it is; all other traffic
+// leaves nothing behind.
 type tcpFlows struct {
 	open map[flowPair]*tcpFlow
+	keys *KeyLog // of TLS; nil when there are none
+
+	sealed int // connections of TLS that cannot be read: all when there are keys, else those on the port of SIP
 }
 
+// tcpFlow is one direction: its bytes are put in order, taken out of TLS if they
+// are in it, and given to who understands what is spoken.
 type tcpFlow struct {
 	next    uint32 // sequence number awaited
-	sip     bool   // a start line was seen
-	lost    bool   // bytes are missing: look for the next start line
-	buf     []byte // in order, from the start of a message
-	scanned int    // bytes of it without the end of the header
-	need    int    // bytes of the whole message, 0 until the header is whole
+	buf     []byte // in order, not yet understood
 	since   time.Time
 	last    time.Time
 	waiting []tcpPiece
 	held    int // bytes in waiting
+
+	tls   *tlsConn // shared by the two directions; nil while nothing shows TLS
+	side  tlsSide
+	talk  spoken
+	begun bool // it is known whether this is TLS
 }
 
 type tcpPiece struct {
@@ -44,22 +57,28 @@ type tcpPiece struct {
 	b   []byte
 }
 
-// add takes a segment and calls message with each message that is complete by
-// it. at is the capture time of the packet that completed it.
-func (t *tcpFlows) add(s *segment, message func(m message, at time.Time)) {
+// add takes a segment and calls deliver with each message that is complete by
+// it, as a datagram of its own. Its time is that of the packet that completed it.
+func (t *tcpFlows) add(s *segment, deliver func(*segment)) {
 	key := flowPair{s.src, s.dst}
 	f := t.open[key]
 	if s.syn {
-		// A new connection, perhaps on the ports of an old one.
-		f = t.start(key, s.seq+1, s.at)
+		if f == nil || f.next != s.seq+1 { // else it is repeated
+			// A new connection, perhaps on the ports of an old one.
+			if !s.ack {
+				delete(t.open, key.back())
+			}
+			f = t.start(key, s.seq+1, s.at)
+		}
 		if len(s.payload) == 0 {
 			return
 		}
 		s.seq++ // TCP Fast Open
 	}
 	if f == nil {
-		at := findStart(s.payload)
-		if at < 0 {
+		at := shows(s.payload)
+		if at < 0 || isHello(s.payload) && s.payload[5] == serverHello && t.open[key.back()] == nil {
+			// Of a hello that answers one that is not known there is nothing to read.
 			return
 		}
 		f = t.start(key, s.seq+uint32(at), s.at)
@@ -71,8 +90,97 @@ func (t *tcpFlows) add(s *segment, message func(m message, at time.Time)) {
 	if len(f.waiting) > 0 && (f.held > maxWaiting || s.at.Sub(f.since) > gapPatience) {
 		f.jump()
 	}
-	if !f.messages(s.at, message) || s.done && len(f.waiting) == 0 {
+	news := f.tls.state()
+	if !t.understand(f, key, s, deliver) || s.done && len(f.waiting) == 0 {
 		delete(t.open, key)
+	}
+	if f.tls != nil && f.tls.sealed {
+		delete(t.open, key.back())
+		return
+	}
+	// What one end says may be what the other's bytes waited for.
+	if f.tls != nil && f.tls.state() != news {
+		back := key.back()
+		if g := t.open[back]; g != nil && len(g.buf) > 0 {
+			other := segment{at: s.at, src: back.src, dst: back.dst}
+			if !t.understand(g, back, &other, deliver) {
+				delete(t.open, back)
+			}
+		}
+	}
+}
+
+// shows returns where in a segment begins what opens a flow in the middle, or -1.
+func shows(b []byte) int {
+	if at := findStart(b); at >= 0 {
+		return at
+	}
+	if isHello(b) || isUpgrade(b) || isHEP(b) || frameWithSIP(b) == 0 {
+		return 0
+	}
+	return -1
+}
+
+// understand reads what stands in order. It returns false when the flow turns
+// out not to carry SIP, or nothing that can be read.
+func (t *tcpFlows) understand(f *tcpFlow, key flowPair, s *segment, deliver func(*segment)) bool {
+	if !f.begun {
+		if len(f.buf) < 6 && len(f.buf) > 0 && f.buf[0] == recordHandshake {
+			return true
+		}
+		if isHello(f.buf) {
+			if g := t.open[key.back()]; g != nil && g.tls != nil {
+				f.tls = g.tls
+			} else {
+				f.tls = &tlsConn{}
+			}
+		}
+		f.begun = len(f.buf) > 0
+	}
+	one := segment{at: s.at, src: key.src, dst: key.dst}
+	if f.tls == nil {
+		used, ok := f.talk.take(f.buf, &one, deliver)
+		f.buf = append(f.buf[:0], f.buf[used:]...)
+		return ok
+	}
+	used, ok := f.side.records(f.tls, f.buf, t.keys, func(plain []byte, lost bool) bool {
+		f.talk.secure = true
+		if lost {
+			f.talk.lose()
+			f.side.plain = f.side.plain[:0]
+		}
+		f.side.plain = append(f.side.plain, plain...)
+		used, ok := f.talk.take(f.side.plain, &one, deliver)
+		f.side.plain = append(f.side.plain[:0], f.side.plain[used:]...)
+		return ok
+	})
+	f.buf = append(f.buf[:0], f.buf[used:]...)
+	if c := f.tls; c.sealed && c.greeted && !c.counted {
+		c.counted = true
+		if t.keys.any() || key.src.Port() == portSIPS || key.dst.Port() == portSIPS {
+			t.sealed++
+		}
+	}
+	return ok
+}
+
+// flush gives up the gaps that are open at the end of a capture.
+func (t *tcpFlows) flush(deliver func(*segment)) {
+	var keys []flowPair
+	for k, f := range t.open {
+		if len(f.waiting) > 0 {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b flowPair) int {
+		return cmp.Or(t.open[a].last.Compare(t.open[b].last), a.src.Compare(b.src), a.dst.Compare(b.dst))
+	})
+	for _, k := range keys {
+		f := t.open[k]
+		for ok := true; ok && len(f.waiting) > 0; {
+			f.jump()
+			ok = t.understand(f, k, &segment{at: f.last, src: k.src, dst: k.dst}, deliver)
+		}
 	}
 }
 
@@ -110,6 +218,9 @@ func (f *tcpFlow) take(seq uint32, b []byte, at time.Time) {
 		// Another connection on the same ports, whose SYN was not captured.
 		f.waiting, f.held = nil, 0
 		f.restart(seq)
+		if isHello(b) {
+			f.tls, f.side, f.talk, f.begun = nil, tlsSide{}, spoken{}, false
+		}
 	case behind <= maxStep:
 		if behind >= uint32(len(b)) {
 			return
@@ -162,106 +273,10 @@ func (f *tcpFlow) jump() {
 // restart goes on at another place of the stream, in the middle of whatever
 // stands there.
 func (f *tcpFlow) restart(next uint32) {
-	f.next, f.lost = next, true
-	f.buf, f.scanned, f.need = f.buf[:0], 0, 0
-}
-
-// messages hands out the complete messages at the head of the buffer
-// (RFC 3261 section 18.3: Content-Length frames them). It returns false when
-// the flow turns out not to carry SIP.
-func (f *tcpFlow) messages(at time.Time, message func(m message, at time.Time)) bool {
-	used := 0
-	for {
-		b := skipLineEnds(f.buf[used:])
-		used = len(f.buf) - len(b)
-		if len(b) == 0 {
-			break
-		}
-		if _, _, ok := startLine(b); !ok {
-			if !f.sip && !f.lost {
-				// Less than a line may still become a start line.
-				if len(b) < 16 || len(b) < maxStartLine && bytes.IndexByte(b, '\n') < 0 && isToken(b[0]) {
-					break
-				}
-				return false
-			}
-			next := findStart(b)
-			if next < 0 {
-				// Keep the tail: a start line may be split between segments.
-				if len(b) > maxStartLine {
-					used = len(f.buf) - maxStartLine
-				}
-				break
-			}
-			used += next
-			continue
-		}
-		f.sip, f.lost = true, false
-		size := f.size(b)
-		if size == 0 {
-			if len(b) > maxMessage { // no end in sight
-				used++
-				f.lost, f.scanned, f.need = true, 0, 0
-				continue
-			}
-			break
-		}
-		m, _ := parseMessage(b[:size])
-		message(m, at)
-		used += size
-		f.scanned, f.need = 0, 0
+	f.next = next
+	f.buf = f.buf[:0]
+	f.side.lost = true
+	if f.tls == nil {
+		f.talk.lose()
 	}
-	f.buf = append(f.buf[:0], f.buf[used:]...)
-	return true
-}
-
-// size returns the length of the message at the head of b, or 0 while it is
-// not there as a whole. What it has looked at it does not look at again: a
-// message may come byte by byte.
-func (f *tcpFlow) size(b []byte) int {
-	if f.need == 0 {
-		from := max(0, f.scanned-2)
-		end := headerEnd(b[from:])
-		if end < 0 {
-			f.scanned = len(b)
-			return 0
-		}
-		// Without Content-Length there is no body on a stream.
-		m, _ := parseMessage(b[:from+end])
-		f.need = from + end + max(m.length, 0)
-	}
-	if len(b) < f.need {
-		return 0
-	}
-	return f.need
-}
-
-// headerEnd returns where the body begins, or -1 while the empty line before
-// it is not there.
-func headerEnd(b []byte) int {
-	i := bytes.Index(b, []byte("\n\r\n"))
-	j := bytes.Index(b, []byte("\n\n"))
-	switch {
-	case i < 0 && j < 0:
-		return -1
-	case j < 0 || i >= 0 && i < j:
-		return i + 3
-	}
-	return j + 2
-}
-
-// findStart returns the offset of the first SIP start line in b that stands at
-// the start of a line, or -1.
-func findStart(b []byte) int {
-	for at := 0; at < len(b); {
-		if _, _, ok := startLine(b[at:]); ok {
-			return at
-		}
-		i := bytes.IndexByte(b[at:], '\n')
-		if i < 0 {
-			break
-		}
-		at += i + 1
-	}
-	return -1
 }

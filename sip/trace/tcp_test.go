@@ -25,7 +25,11 @@ func feed(t *tcpFlows, isn uint32, text string, parts []part) []string {
 	for _, p := range parts {
 		now = now.Add(p.after)
 		s := segment{tcp: true, src: alice, dst: bob, at: now, seq: isn + uint32(p.from), payload: []byte(text[p.from:p.to])}
-		t.add(&s, func(m message, _ time.Time) { ids = append(ids, m.callID) })
+		t.add(&s, func(s *segment) {
+			if m, ok := parseMessage(s.payload); ok {
+				ids = append(ids, m.callID)
+			}
+		})
 	}
 	return ids
 }
@@ -107,7 +111,7 @@ func TestOtherTrafficLeavesNothing(t *testing.T) {
 			if j == 1 {
 				s.seq = 1
 			}
-			f.add(&s, func(message, time.Time) { t.Error("HTTP was taken for SIP") })
+			f.add(&s, func(*segment) { t.Error("HTTP was taken for SIP") })
 		}
 	}
 	if len(f.open) != 0 {
@@ -134,7 +138,7 @@ func TestStreamLimits(t *testing.T) {
 		}
 		s := segment{tcp: true, src: alice, dst: bob, at: start, seq: seq, payload: []byte(text)}
 		seq += uint32(len(text))
-		f.add(&s, func(message, time.Time) { t.Error("a message without end was told") })
+		f.add(&s, func(*segment) { t.Error("a message without end was told") })
 	}
 	if n := len(f.open[flowPair{alice, bob}].buf); n > maxMessage+8000 {
 		t.Errorf("%d bytes are held of an endless message", n)
@@ -144,7 +148,7 @@ func TestStreamLimits(t *testing.T) {
 	feed(&f, 0, sipText("one", 0), []part{{0, 50, 0}})
 	for i := range 1000 {
 		s := segment{tcp: true, src: alice, dst: bob, at: start, seq: uint32(5000 + i*2000), payload: make([]byte, 1000)}
-		f.add(&s, func(message, time.Time) {})
+		f.add(&s, func(*segment) {})
 	}
 	if held := f.open[flowPair{alice, bob}].held; held > maxWaiting+maxMessage {
 		t.Errorf("%d bytes wait behind a gap", held)
