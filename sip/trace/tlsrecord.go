@@ -53,7 +53,6 @@ type tlsSide struct {
 	isServer  bool
 	encrypted bool // the records to come are
 	lost      bool // bytes are missing
-	window    int  // records that may be missing before the next
 	failed    int  // records in a row that did not open
 	opener    opener
 	next      opener // TLS 1.3: what comes after the handshake, nil when it is there
