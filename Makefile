@@ -8,6 +8,7 @@
 #   make quick         style, vet, staticcheck and the tests that need neither Debian packages nor root
 #   make fuzz          every fuzz target for FUZZTIME (10s); make test does it for 2s
 #   make bench         every benchmark; make bench-calls: the CPU of a call
+#   make bench-voice   the CPU of judging a voice, per second of audio
 #   make bench-sip     the door beside Kamailio and Asterisk under the same load
 #   make bench-media   the relay beside rtpengine and Asterisk under the same media; SOAK=30m: the door alone, long
 #   make clean         remove what was built; .cache/ (the Asterisk tree) stays
@@ -23,7 +24,7 @@ TESTFLAGS ?=
 SHELL := /bin/bash
 TOLD  := awk '!/^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)|^PASS$$/ { print; fflush() }'
 
-.PHONY: all build demo test leak quick style fuzz bench bench-calls bench-sip bench-media clean
+.PHONY: all build demo test leak quick style fuzz bench bench-calls bench-voice bench-sip bench-media clean
 
 all: build
 
@@ -82,6 +83,9 @@ bench:
 # CPU of a call, with SIPp on both sides.
 bench-calls:
 	testdata/interop/bench-calls
+
+bench-voice:
+	$(GO) test -run '^$$' -bench 'Listener|Score' -benchmem ./media/voice
 
 # What the door adds to a call, beside Kamailio and Asterisk under the same load;
 # the script says what can be set.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,18 +29,27 @@ type voiceCmd struct {
 
 type voiceScoreCmd struct {
 	JSON  bool     `help:"One JSON object a line."`
+	Each  bool     `help:"A line after each second of speech, beside the one at the end."`
 	Model string   `type:"path" placeholder:"FILE" help:"Model to judge by instead of the built-in one."`
 	Files []string `arg:"" name:"file" help:"WAV or FLAC files, 8 to 192 kHz; channels are mixed."`
 }
 
 // scoreLine is a line of `voice score --json`.
 type scoreLine struct {
-	File          string  `json:"file"`
-	Seconds       float64 `json:"seconds"`
-	SpeechSeconds float64 `json:"speech_seconds"`
-	LLR           float64 `json:"llr"`
-	PSynthetic    float64 `json:"p_synthetic"`
-	Abstained     string  `json:"abstained,omitempty"`
+	File          string        `json:"file"`
+	Seconds       float64       `json:"seconds"`
+	SpeechSeconds float64       `json:"speech_seconds"`
+	LLR           float64       `json:"llr"`
+	Uncertainty   float64       `json:"uncertainty"` // standard deviation of llr
+	PSynthetic    float64       `json:"p_synthetic"`
+	Reasons       []scoreReason `json:"reasons,omitempty"`
+	Abstained     string        `json:"abstained,omitempty"`
+}
+
+// scoreReason is an aspect of the voice and its part in the ratio.
+type scoreReason struct {
+	What string  `json:"what"`
+	LLR  float64 `json:"llr"`
 }
 
 // Run scores each file as if it came over a telephone line: 8 kHz, µ-law, the
@@ -58,23 +68,38 @@ func (c *voiceScoreCmd) Run(p printer) error {
 			fmt.Fprintf(p.Err(), "%s: %v\n", file, err)
 			continue
 		}
-		s := listen(m, codec.Companded(pcm, codec.MuLaw))
-		if err := c.print(p.Out(), file, s); err != nil {
+		l, second := voice.NewListener(m), 1.0
+		for frame := range slices.Chunk(codec.Companded(pcm, codec.MuLaw), codec.Rate/50) {
+			l.Frame(frame)
+			if c.Each && l.Activity().SpeechSeconds() >= second {
+				second = math.Floor(l.Activity().SpeechSeconds()) + 1
+				if err := c.print(p.Out(), file, l); err != nil {
+					return err
+				}
+			}
+		}
+		if err := c.print(p.Out(), file, l); err != nil {
 			return err
 		}
 	}
 	return failed
 }
 
-func (c *voiceScoreCmd) print(out io.Writer, file string, s voice.Score) error {
+func (c *voiceScoreCmd) print(out io.Writer, file string, l *voice.Listener) error {
+	s := l.Score()
 	if !c.JSON {
-		_, err := fmt.Fprintf(out, "%s: %.1f s, LLR %+.2f, p(synthetic) %.2f: %s\n", file, s.Seconds, s.LLR, s.PSynthetic, s.Says)
+		_, err := fmt.Fprintf(out, "%s: %.1f s, LLR %+.2f ±%.2f, p(synthetic) %.2f: %s\n", file, s.Seconds, s.LLR, s.Uncertainty, s.PSynthetic, s.Says)
 		return err
 	}
-	b, err := json.Marshal(scoreLine{
+	line := scoreLine{
 		File: file, Seconds: digits(s.Seconds, 3), SpeechSeconds: digits(s.SpeechSeconds, 3),
-		LLR: digits(s.LLR, 4), PSynthetic: digits(1/(1+math.Exp(-digits(s.LLR, 4))), 6), Abstained: s.Abstained,
-	})
+		LLR: digits(s.LLR, 4), Uncertainty: digits(s.Uncertainty, 3),
+		PSynthetic: digits(1/(1+math.Exp(-digits(s.LLR, 4))), 6), Abstained: s.Abstained,
+	}
+	for _, r := range l.Reasons() {
+		line.Reasons = append(line.Reasons, scoreReason{r.What, digits(r.LLR, 3)})
+	}
+	b, err := json.Marshal(line)
 	if err != nil {
 		return err
 	}
@@ -85,15 +110,6 @@ func (c *voiceScoreCmd) print(out io.Writer, file string, s voice.Score) error {
 func digits(v float64, n int) float64 {
 	p := math.Pow(10, float64(n))
 	return math.Round(v*p) / p
-}
-
-// listen hears pcm as a call's 20 ms packets.
-func listen(m *voice.Model, pcm []int16) voice.Score {
-	l := voice.NewListener(m)
-	for frame := range slices.Chunk(pcm, codec.Rate/50) {
-		l.Frame(frame)
-	}
-	return l.Score()
 }
 
 func readPCM(file string) ([]int16, error) {
@@ -131,7 +147,7 @@ func readModel(file string) (*voice.Model, error) {
 
 // corpusFlags name labelled recordings.
 type corpusFlags struct {
-	Manifest []string `required:"" type:"existingfile" placeholder:"CSV" help:"Recordings, repeatable: CSV with the columns path (beside the manifest), label (human or synthetic), source, generator_or_speaker, and kind if known."`
+	Manifest []string `required:"" type:"existingfile" placeholder:"CSV" help:"Recordings, repeatable: CSV with the columns path (beside the manifest), label (human or synthetic), source, generator_or_speaker; and, if known, kind, language, and weight in training (1)."`
 	Noise    string   `type:"existingfile" placeholder:"CSV" help:"Noise to mix in: CSV with the columns path and kind; of music and tones nothing is taken."`
 	Seed     uint64   `default:"1" help:"Seed of everything drawn."`
 	Rounds   int      `placeholder:"N" help:"Trees to grow, instead of as many as the built-in model has."`
@@ -146,12 +162,12 @@ func (c *corpusFlags) options() training.Options {
 	return o
 }
 
-func (c *corpusFlags) read() ([]training.Clip, [][]int16, error) {
+func (c *corpusFlags) read() ([]training.Clip, training.Noises, error) {
 	var clips []training.Clip
 	for _, m := range c.Manifest {
 		more, err := readClips(m)
 		if err != nil {
-			return nil, nil, err
+			return nil, training.Noises{}, err
 		}
 		clips = append(clips, more...)
 	}
@@ -169,37 +185,49 @@ func readClips(manifest string) ([]training.Clip, error) {
 		if r["label"] != "human" && r["label"] != "synthetic" {
 			return nil, fmt.Errorf("%s: row %d: label %q: human or synthetic is allowed", manifest, i+2, r["label"])
 		}
+		weight := 0.0
+		if v := r["weight"]; v != "" {
+			if weight, err = strconv.ParseFloat(v, 64); err != nil || !(weight > 0) {
+				return nil, fmt.Errorf("%s: row %d: weight %q: a number over 0 is needed", manifest, i+2, v)
+			}
+		}
 		pcm, err := readPCM(filepath.Join(filepath.Dir(manifest), r["path"]))
 		if err != nil {
 			return nil, fmt.Errorf("%s: row %d: %s: %w", manifest, i+2, r["path"], err)
 		}
 		clips = append(clips, training.Clip{
 			Path: r["path"], Synthetic: r["label"] == "synthetic", Kind: r["kind"],
-			Source: r["source"], Speaker: r["generator_or_speaker"], PCM: pcm,
+			Source: r["source"], Speaker: r["generator_or_speaker"], Language: r["language"], Weight: weight, PCM: pcm,
 		})
 	}
 	return clips, nil
 }
 
-func (c *corpusFlags) readNoise() ([][]int16, error) {
+func (c *corpusFlags) readNoise() (training.Noises, error) {
+	var noises training.Noises
 	if c.Noise == "" {
-		return nil, nil
+		return noises, nil
 	}
 	rows, err := readCSV(c.Noise, "path", "kind")
 	if err != nil {
-		return nil, err
+		return noises, err
 	}
-	var noises [][]int16
 	for i, r := range rows {
+		var to *[][]int16
 		switch k := r["kind"]; {
 		case strings.Contains(k, "noise"), k == "environment", k == "office", k == "babble", k == "ambience":
-			pcm, err := readPCM(filepath.Join(filepath.Dir(c.Noise), r["path"]))
-			if err != nil {
-				return nil, fmt.Errorf("%s: row %d: %s: %w", c.Noise, i+2, r["path"], err)
-			}
-			if len(pcm) > 0 {
-				noises = append(noises, pcm)
-			}
+			to = &noises.Noise
+		case k == "music":
+			to = &noises.Music
+		default:
+			continue
+		}
+		pcm, err := readPCM(filepath.Join(filepath.Dir(c.Noise), r["path"]))
+		if err != nil {
+			return noises, fmt.Errorf("%s: row %d: %s: %w", c.Noise, i+2, r["path"], err)
+		}
+		if len(pcm) > 0 {
+			*to = append(*to, pcm)
 		}
 	}
 	return noises, nil
@@ -249,19 +277,23 @@ func (c *voiceTrainCmd) Run(p printer) error {
 	}
 	o := c.options()
 	say := progress(p.Err())
-	say("%d clips, %d noises read", len(clips), len(noises))
-	rows := training.Rows(clips, noises, o.Copies, o.Seed)
-	say("%d rows of %d features", len(rows), len(voice.FeatureNames()))
-	raw, err := training.HeldOut(clips, rows, o)
+	say("%d clips, %d noises, %d pieces of music read", len(clips), len(noises.Noise), len(noises.Music))
+	all, rows := training.Prepare(clips, noises, o)
+	say("%d rows of %d features of %d clips and calls", len(rows), len(voice.FeatureNames()), len(all))
+	held, err := training.HoldOut(all, rows, o)
 	if err != nil {
 		return fmt.Errorf("training for held-out scores: %w", err)
 	}
+	raw := held.Rows(all, rows)
 	say("held-out scores made")
-	m, err := training.Train(clips, rows, raw, o)
+	m, err := training.Train(all, rows, raw, o)
 	if err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
-	training.Report(p.Out(), clips, rows, raw, m.Cal)
+	say("model made; measuring what held-out models say")
+	evaluate(clips, noises, o.Seed, func(clip *training.Clip, x []float64, seconds float64) float64 {
+		return m.Cal.Apply(held.Raw(clip, x), seconds)
+	}).Text(p.Out())
 	var b bytes.Buffer
 	if err := m.Write(&b); err != nil {
 		return err
@@ -269,10 +301,20 @@ func (c *voiceTrainCmd) Run(p printer) error {
 	return os.WriteFile(c.Out, b.Bytes(), 0o644)
 }
 
+// evaluate measures a judge over every line and over joined calls.
+func evaluate(clips []training.Clip, noises training.Noises, seed uint64, judge training.Judge) *training.Evaluation {
+	calls := training.Calls(clips, seed)
+	return training.Evaluate(
+		clips, training.MeasureRows(clips, training.Conditions(), noises, seed),
+		calls, training.MeasureRows(calls, training.Conditions()[:1], noises, seed),
+		judge)
+}
+
 type voiceEvalCmd struct {
 	corpusFlags
 	Model   string `type:"path" placeholder:"FILE" help:"Model to measure instead of the built-in one."`
 	HeldOut bool   `help:"Measure how the recordings teach instead of a model: train without each source and score it."`
+	HTML    string `name:"html" type:"path" placeholder:"FILE" help:"Write a page with the tables, error trade-off curves and histograms."`
 }
 
 // Run measures. A model's figures on recordings that it has learnt from mean
@@ -287,23 +329,33 @@ func (c *voiceEvalCmd) Run(p printer) error {
 		return err
 	}
 	o := c.options()
-	rows := training.Rows(clips, noises, o.Copies, o.Seed)
-	raw := make([]float64, len(rows))
-	cal := m.Cal
+	title := "Synthetic speech: a model's figures"
+	judge := func(_ *training.Clip, x []float64, seconds float64) float64 { return m.LLR(x, seconds) }
 	if c.HeldOut {
-		if raw, err = training.HeldOut(clips, rows, o); err != nil {
+		title = "Synthetic speech: figures of sources, speakers and synthesizers not trained on"
+		all, rows := training.Prepare(clips, noises, o)
+		held, err := training.HoldOut(all, rows, o)
+		if err != nil {
 			return err
 		}
-		if cal, err = training.Calibrate(clips, rows, raw); err != nil {
+		cal, err := training.Calibrate(all, rows, held.Rows(all, rows))
+		if err != nil {
 			return err
 		}
-	} else {
-		for i, r := range rows {
-			raw[i] = m.Raw(r.X)
+		judge = func(clip *training.Clip, x []float64, seconds float64) float64 {
+			return cal.Apply(held.Raw(clip, x), seconds)
 		}
 	}
-	training.Report(p.Out(), clips, rows, raw, cal)
-	return nil
+	e := evaluate(clips, noises, o.Seed, judge)
+	e.Text(p.Out())
+	if c.HTML == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := e.HTML(&b, title); err != nil {
+		return err
+	}
+	return os.WriteFile(c.HTML, b.Bytes(), 0o644)
 }
 
 // progress prints what was done and when, s since the start.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,11 +144,51 @@ func TestVoiceTrainAndEval(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := (&voiceEvalCmd{corpusFlags: corpusFlags{Manifest: []string{csv}, Seed: 1, Rounds: 15}, Model: model}).Run(p); err != nil {
+	page := filepath.Join(dir, "figures.html")
+	if err := (&voiceEvalCmd{corpusFlags: corpusFlags{Manifest: []string{csv}, Seed: 1, Rounds: 15}, Model: model, HTML: page}).Run(p); err != nil {
 		t.Fatal(err)
 	}
-	if s := out.String(); !strings.Contains(s, "whole clip                  16     16     0.0  1.000") {
-		t.Errorf("a pitch an octave apart is not told apart:\n%s", s)
+	told := false
+	for line := range strings.Lines(out.String()) {
+		f := strings.Fields(line)
+		told = told || len(f) > 6 && slices.Equal(f[:7], []string{"whole", "clip", "16", "16", "100", "0.0", "1.000"})
+	}
+	if !told {
+		t.Errorf("a pitch an octave apart is not told apart:\n%s", out.String())
+	}
+	b, err := os.ReadFile(page)
+	if err != nil || !bytes.Contains(b, []byte("<svg")) || !bytes.Contains(b, []byte("double transcoding")) {
+		t.Errorf("the page of figures: %v, %d bytes", err, len(b))
+	}
+}
+
+// A line for each second of speech, the last of which says what the end says.
+func TestVoiceScoreEachSecond(t *testing.T) {
+	file := writeWAV(t, filepath.Join(t.TempDir(), "a.wav"), 8000, hum(6, 8000, 120))
+	var each, end, errs bytes.Buffer
+	if err := (&voiceScoreCmd{Each: true, JSON: true, Files: []string{file}}).Run(output{&each, &errs}); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&voiceScoreCmd{JSON: true, Files: []string{file}}).Run(output{&end, &errs}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(strings.TrimSuffix(each.String(), "\n"), "\n")
+	if len(lines) < 4 || lines[len(lines)-1]+"\n" != end.String() {
+		t.Fatalf("%d lines, the last %q; at the end %q", len(lines), lines[len(lines)-1], end.String())
+	}
+	last := 0.0
+	for i, l := range lines {
+		var s scoreLine
+		if err := json.Unmarshal([]byte(l), &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.SpeechSeconds < last || i < len(lines)-1 && math.Floor(s.SpeechSeconds) < float64(i+1) {
+			t.Errorf("line %d after %.2f s of speech", i, s.SpeechSeconds)
+		}
+		last = s.SpeechSeconds
+		if s.Abstained == "" && (len(s.Reasons) != 3 || s.Uncertainty <= 0) {
+			t.Errorf("line %d: %+v: a score needs three reasons and its uncertainty", i, s)
+		}
 	}
 }
 
@@ -158,6 +199,7 @@ func TestVoiceManifestRefused(t *testing.T) {
 		{"path,label\n", `no column "source"`},
 		{"path,label,source,generator_or_speaker\na.wav,robot,s,g\n", `row 2: label "robot"`},
 		{"path,label,source,generator_or_speaker\nnone.wav,human,s,g\n", "row 2: none.wav"},
+		{"path,label,source,generator_or_speaker,weight\na.wav,human,s,g,none\n", `row 2: weight "none"`},
 		{"path,label,source,generator_or_speaker\nshort,human\n", "wrong number of fields"},
 	} {
 		csv := filepath.Join(dir, "m.csv")

@@ -22,6 +22,7 @@ const (
 // Score is what a Listener makes of the speech so far.
 type Score struct {
 	LLR           float64 // ln(P(speech|machine)/P(speech|human)), 0 when abstaining
+	Uncertainty   float64 // standard deviation of the LLR: how far that of another stretch of this voice as long lies off; 0 when abstaining
 	PSynthetic    float64 // 1/(1+e^-LLR): the probability at even odds
 	SpeechSeconds float64 // speech heard, s
 	Seconds       float64 // audio heard, s
@@ -52,6 +53,8 @@ type Listener struct {
 	lastEnd  int
 	wasOn    bool
 	feats    []float64
+	tap      func(hop int, v []float32)
+	tapped   [inputs]float32
 }
 
 const (
@@ -117,6 +120,10 @@ func (l *Listener) count() {
 		l.lastF0 = [2]float32{}
 		return
 	}
+	if l.tap != nil {
+		s.vector(&l.tapped)
+		l.tap(l.n, l.tapped[:])
+	}
 	st := &l.stats
 	p2, p1, n1, n2 := l.back(centre+2), l.back(centre+1), l.back(centre-1), l.back(centre-2)
 	var flux float32
@@ -143,6 +150,7 @@ func (l *Listener) count() {
 	st.skew.add(s.skew)
 	st.level.add(s.c[0])
 	st.harmonics.add(12 * s.harmonic)
+	st.motion.add(l, s)
 	l.countPitch(s)
 	for i, lag := range lags {
 		if l.n <= centre+lag {
@@ -190,7 +198,7 @@ func (l *Listener) countPauses() {
 		}
 		l.segment = a.started
 	case !a.active && l.wasOn:
-		l.stats.runs.add(min(10, float32(a.ended-l.segment)*hop/rate))
+		l.stats.turns.add(min(10, float32(a.ended-l.segment)*hop/rate))
 		l.lastEnd = a.ended
 	}
 	l.wasOn = a.active
@@ -233,8 +241,12 @@ func (l *Listener) Score() Score {
 		return s
 	}
 	s.LLR = l.model.LLR(l.Features(), s.SpeechSeconds)
+	s.Uncertainty = l.model.Cal.Spread(s.SpeechSeconds)
 	s.PSynthetic = 1 / (1 + math.Exp(-s.LLR))
 	s.Says = says(s.LLR, s.SpeechSeconds)
+	if r := l.Reasons(); len(r) > 0 {
+		s.Says += ": " + because(r)
+	}
 	return s
 }
 
@@ -258,4 +270,23 @@ func (l *Listener) Evidence() []policy.Evidence {
 		return nil
 	}
 	return []policy.Evidence{{Name: "voice.synthetic", LLR: s.LLR, Says: s.Says}}
+}
+
+// inputs is how many numbers describe a window to a network.
+const inputs = ceps + 6 + combBands + rippleBands + 4
+
+// Tap has f called for every window of speech with its hop and what a network
+// is given of it.
+func (l *Listener) Tap(f func(hop int, v []float32)) { l.tap = f }
+
+func (s *spectrum) vector(v *[inputs]float32) {
+	n := copy(v[:], s.c[:])
+	f := float32(0)
+	if s.f0 > 0 {
+		f = float32(math.Log(float64(s.f0) / 150))
+	}
+	n += copy(v[n:], []float32{f, s.harmonic, s.flatness, s.centroid, min(s.crest, 30), min(s.skew, 5)})
+	n += copy(v[n:], s.comb[:])
+	n += copy(v[n:], s.ripple[:])
+	copy(v[n:], []float32{s.slant, s.gain, s.peaky, s.lean})
 }

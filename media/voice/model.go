@@ -9,16 +9,18 @@ import (
 	"slices"
 )
 
-// Model turns features into a log-likelihood ratio: the mean of boosted
-// trees and a linear model, both trained to give log-odds at even priors, then
-// calibrated on speakers and sources that neither saw.
+// Model turns features into a log-likelihood ratio: the mean of boosted trees and
+// of a linear model that tells people from several kinds of synthesis, both
+// trained to give log-odds at even priors, then calibrated on speakers and sources
+// that neither saw.
 type Model struct {
 	Made     string      `json:"made"`     // how: corpus, seed, rounds
 	Features []string    `json:"features"` // names, must be those of this package
 	Mean     []float64   `json:"mean"`     // of each feature, for the linear model
 	Scale    []float64   `json:"scale"`    // standard deviation of each feature
-	Weights  []float64   `json:"weights"`  // of the standardised features, cut at ±4
-	Bias     float64     `json:"bias"`
+	Classes  []string    `json:"classes"`  // of the linear model: human and kinds of synthesis
+	Weights  [][]float64 `json:"weights"`  // of each class, of the standardised features, cut at ±4
+	Bias     []float64   `json:"bias"`     // of each class
 	Trees    []Tree      `json:"trees"`
 	Blend    float64     `json:"blend"` // share of the trees, 0..1
 	Cal      Calibration `json:"calibration"`
@@ -30,7 +32,7 @@ type Tree struct {
 	Feature []int     `json:"f"`
 	Cut     []float64 `json:"c"` // the left child if the feature is less than this
 	Left    []int     `json:"l"`
-	Value   []float64 `json:"v"` // of leaves, log-odds
+	Value   []float64 `json:"v"` // log-odds: a leaf's, and what an inner node would have as a leaf
 }
 
 // Calibration makes a log-likelihood ratio of the raw log-odds. Its offset does
@@ -42,16 +44,30 @@ type Calibration struct {
 	Offset float64 `json:"offset"` // added after
 	Least  float64 `json:"least"`  // the lowest and the highest ratio that
 	Most   float64 `json:"most"`   // held-out data supports
+
+	// The variance of held-out ratios among clips of one speaker or synthesizer:
+	// Between + Within / seconds of speech.
+	Between float64 `json:"between"`
+	Within  float64 `json:"within"`
 }
 
 // The seconds of speech at which calibration was measured.
-const minCalibrated, maxCalibrated = 1.5, 16.0
+const minCalibrated, maxCalibrated = 1.5, 30.0
 
 // Apply gives the log-likelihood ratio of raw log-odds after the given speech, s.
 func (c Calibration) Apply(raw, seconds float64) float64 {
-	t := math.Log(math.Max(minCalibrated, math.Min(maxCalibrated, seconds)))
-	v := (c.Slope+c.Growth*t)*raw + c.Offset
+	v := c.slope(seconds)*raw + c.Offset
 	return math.Max(c.Least, math.Min(c.Most, v))
+}
+
+func (c Calibration) slope(seconds float64) float64 {
+	return c.Slope + c.Growth*math.Log(math.Max(minCalibrated, math.Min(maxCalibrated, seconds)))
+}
+
+// Spread is how far the ratio of another stretch of the same voice, as long as
+// the given speech, s, lies off: one standard deviation.
+func (c Calibration) Spread(seconds float64) float64 {
+	return math.Sqrt(c.Between + c.Within/math.Max(minCalibrated, seconds))
 }
 
 // ReadModel reads a model as Write wrote it and checks that it fits this package.
@@ -83,14 +99,23 @@ func (m *Model) check() error {
 	switch {
 	case !slices.Equal(m.Features, featureNames):
 		return errors.New("made for other features than this program computes: train it anew with `portero voice train`")
-	case len(m.Mean) != n || len(m.Scale) != n || len(m.Weights) != n:
-		return fmt.Errorf("mean, scale and weights have %d, %d and %d values, %d are needed", len(m.Mean), len(m.Scale), len(m.Weights), n)
+	case len(m.Mean) != n || len(m.Scale) != n:
+		return fmt.Errorf("mean and scale have %d and %d values, %d are needed", len(m.Mean), len(m.Scale), n)
+	case len(m.Classes) < 2 || len(m.Classes) > maxClasses || m.Classes[0] != Human:
+		return fmt.Errorf("classes are %q: human and 1 to %d kinds of synthesis are needed", m.Classes, maxClasses-1)
+	case len(m.Weights) != len(m.Classes) || len(m.Bias) != len(m.Classes):
+		return fmt.Errorf("weights and bias are of %d and %d classes, %d are needed", len(m.Weights), len(m.Bias), len(m.Classes))
 	case m.Blend < 0 || m.Blend > 1:
 		return fmt.Errorf("blend is %g, 0 to 1 is allowed", m.Blend)
 	case m.Cal.Least > 0 || m.Cal.Most < 0:
 		return fmt.Errorf("calibration's least is %g and most %g: 0 must lie between", m.Cal.Least, m.Cal.Most)
 	case m.Cal.Slope+m.Cal.Growth*math.Log(minCalibrated) <= 0 || m.Cal.Slope+m.Cal.Growth*math.Log(maxCalibrated) <= 0:
 		return fmt.Errorf("calibration's slope is %g with growth %g: it must be positive from %g to %g s of speech", m.Cal.Slope, m.Cal.Growth, minCalibrated, maxCalibrated)
+	}
+	for k, w := range m.Weights {
+		if len(w) != n {
+			return fmt.Errorf("weights[%d] has %d values, %d are needed", k, len(w), n)
+		}
 	}
 	for i, s := range m.Scale {
 		if s <= 0 {
@@ -131,13 +156,36 @@ func (t *Tree) value(x []float64) float64 {
 	return t.Value[i]
 }
 
-// Linear is the linear model's log-odds.
-func (m *Model) Linear(x []float64) float64 {
-	sum := m.Bias
-	for i, w := range m.Weights {
-		sum += w * math.Max(-4, math.Min(4, (x[i]-m.Mean[i])/m.Scale[i]))
+// Human is the name of the first class.
+const Human = "human"
+
+const maxClasses = 8
+
+// standardised is feature i as the linear model takes it.
+func (m *Model) standardised(i int, x float64) float64 {
+	return math.Max(-4, math.Min(4, (x-m.Mean[i])/m.Scale[i]))
+}
+
+// planes writes the linear model's log-odds of each class.
+func (m *Model) planes(x []float64, z *[maxClasses]float64) {
+	copy(z[:], m.Bias)
+	for i, v := range x {
+		v = m.standardised(i, v)
+		for k, w := range m.Weights {
+			z[k] += w[i] * v
+		}
 	}
-	return sum
+}
+
+// Linear is the linear model's log-odds of any synthesis over human speech.
+func (m *Model) Linear(x []float64) float64 {
+	var z [maxClasses]float64
+	m.planes(x, &z)
+	sum := 0.0
+	for k := 1; k < len(m.Bias); k++ {
+		sum += math.Exp(z[k] - z[0])
+	}
+	return math.Log(sum + 1e-30)
 }
 
 // Boosted is the trees' log-odds.

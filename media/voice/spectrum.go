@@ -21,6 +21,9 @@ const (
 	// power: −50 dB. It hides whether a line is digitally silent, and keeps the
 	// logarithm of nothing out of the statistics.
 	bandFloor = 1e-5
+
+	// binsPerBand is about how many bins' power a filter adds up.
+	binsPerBand = 9
 )
 
 // spectrum is what one window of speech looks like.
@@ -32,7 +35,10 @@ type spectrum struct {
 	centroid float32       // kHz
 	crest    float32       // kurtosis of the samples
 	skew     float32       // magnitude of the samples' skewness
+	signed   float32       // the samples' skewness, at most ±5
+	second   float32       // height of the autocorrelation after two periods over that after one; 0 if not voiced or too long
 	loud     bool          // of the hop at the window's middle
+	fine
 }
 
 // analyser turns windows of samples into spectra.
@@ -41,6 +47,7 @@ type analyser struct {
 	x     [size]float32
 	power [bins]float32
 	acf   [bins]float32
+	raw   [window]float32 // without mean and Hann
 }
 
 var (
@@ -108,14 +115,19 @@ func (a *analyser) analyse(ring *[window]float32, at int, ref float64, s *spectr
 		m2 += q
 		m3 += q * v
 		m4 += q * q
+		a.raw[i] = v
 		a.x[i] = v * hann[i]
 	}
 	m2 = m2/window + 1e-20
 	s.crest = m4 / window / (m2 * m2)
+	s.signed = float32(math.Max(-5, math.Min(5, float64(m3/window)/math.Pow(float64(m2), 1.5))))
 	s.skew = float32(math.Abs(float64(m3/window) / math.Pow(float64(m2), 1.5)))
+	a.predict(&a.raw, &s.fine)
 	a.fft.power(&a.x, &a.power)
 	total := a.cepstra(ref, s)
+	a.ripples((ref+1e-12)*bandFloor/binsPerBand+1e-12, &s.fine)
 	a.pitch(s)
+	a.combs(s.f0, &s.fine)
 	return total
 }
 
@@ -168,7 +180,7 @@ func (a *analyser) pitch(s *spectrum) {
 	}
 	a.fft.real(&a.x, &a.acf)
 	a.x = [size]float32{}
-	s.f0, s.harmonic = 0, 0
+	s.f0, s.harmonic, s.second = 0, 0, 0
 	zero := a.acf[0]
 	if zero <= 0 {
 		return
@@ -195,5 +207,8 @@ func (a *analyser) pitch(s *spectrum) {
 	// Long lags compare few samples: noise reaches higher there.
 	if period > 0 && height > voicedAt+voicedSlope*period {
 		s.f0 = float32(rate / period)
+		if two := int(2*period + .5); two <= maxLag {
+			s.second = float32(math.Max(value(two-1), math.Max(value(two), value(min(maxLag, two+1)))) / height)
+		}
 	}
 }

@@ -103,7 +103,8 @@ type statistics struct {
 	step, bend                   histogram // magnitude of the pitch's differences, natural log
 	harmonics                    histogram // harmonic, of 0 to 12
 
-	runs, gaps moments // s of voice between pauses, s of pause
+	turns, gaps moments // s of voice between pauses, s of pause
+	motion
 }
 
 // histogram counts values from -32 to 16 in quarters, for quantiles.
@@ -176,7 +177,8 @@ var featureNames = func() []string {
 	for _, l := range lags {
 		n = append(n, fmt.Sprintf("loud_memory_%d", l), fmt.Sprintf("timbre_memory_%d", l))
 	}
-	return append(n, "run_mean", "run_std", "gap_mean", "gap_std", "speech_share")
+	n = append(n, "run_mean", "run_std", "gap_mean", "gap_std", "speech_share")
+	return append(n, motionNames...)
 }()
 
 // features writes the features to out and returns it.
@@ -222,5 +224,6 @@ func (s *statistics) features(out []float64, a *Activity) []float64 {
 	if a.hops > 0 {
 		share = float64(a.loudHops) / float64(a.speech+1)
 	}
-	return append(out, s.runs.mean(), s.runs.std(), s.gaps.mean(), s.gaps.std(), share)
+	out = append(out, s.turns.mean(), s.turns.std(), s.gaps.mean(), s.gaps.std(), share)
+	return s.motion.features(out, &s.static)
 }

@@ -164,7 +164,7 @@ func (g *grower) split(at int, rows []int32, depth int) {
 	}
 	l := g.node()
 	r := g.node()
-	g.tree.Feature[at], g.tree.Cut[at], g.tree.Left[at], g.tree.Value[at] = feature, g.b.cuts[feature][class], l, 0
+	g.tree.Feature[at], g.tree.Cut[at], g.tree.Left[at] = feature, g.b.cuts[feature][class], l
 	g.class[at] = uint8(class)
 	g.split(l, left, depth+1)
 	g.split(r, right, depth+1)

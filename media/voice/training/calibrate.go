@@ -20,7 +20,7 @@ func Calibrate(clips []Clip, rows []Row, raw []float64) (voice.Calibration, erro
 	w := Weights(clips, rows)
 	x, y := make([][]float64, len(rows)), make([]float64, len(rows))
 	for i, r := range rows {
-		t := math.Log(math.Max(1.5, math.Min(16, r.Seconds)))
+		t := math.Log(math.Max(1.5, math.Min(30, r.Seconds)))
 		x[i] = []float64{raw[i], raw[i] * t}
 		y[i] = float64(label(&clips[r.Clip]))
 	}
@@ -37,7 +37,56 @@ func Calibrate(clips []Clip, rows []Row, raw []float64) (voice.Calibration, erro
 	if c.Most <= 0 || c.Least >= 0 {
 		return c, errors.New("held-out scores do not tell the classes apart: nothing can be said by this model")
 	}
+	for i, r := range rows {
+		llr[i] = c.Apply(raw[i], r.Seconds)
+	}
+	c.Between, c.Within = spread(clips, rows, llr)
 	return c, nil
+}
+
+// spread fits the variance of ratios among clips of one voice, over lines and
+// moments alike, as a constant and a part that falls with the seconds of speech.
+func spread(clips []Clip, rows []Row, llr []float64) (between, within float64) {
+	type key struct {
+		source, speaker  string
+		synthetic        bool
+		copy, stage, bin int
+	}
+	of := func(r Row) key {
+		c := &clips[r.Clip]
+		return key{c.Source, c.Speaker, c.Synthetic, r.Copy, r.Stage, span(r.Seconds)}
+	}
+	sum := map[key]*moments{}
+	for i, r := range rows {
+		k := of(r)
+		if sum[k] == nil {
+			sum[k] = &moments{}
+		}
+		sum[k].add(llr[i])
+	}
+	// Least squares of squared deviations on 1 and 1/seconds.
+	var n, x, xx, y, xy float64
+	for i, r := range rows {
+		m := sum[of(r)]
+		if m.n < 2 {
+			continue
+		}
+		d := llr[i] - m.mean()
+		v, t := d*d*m.n/(m.n-1), 1/math.Max(1.5, r.Seconds)
+		n++
+		x += t
+		xx += t * t
+		y += v
+		xy += t * v
+	}
+	if n == 0 {
+		return 0, 0
+	}
+	if d := n*xx - x*x; d > 1e-9 {
+		within = (n*xy - x*y) / d
+	}
+	within = math.Max(0, math.Min(within, y/x))
+	return math.Max(0, (y-within*x)/n), within
 }
 
 // support is the log ratio of both classes' shares below the score under which
@@ -69,3 +118,8 @@ func support(llr, y, w []float64) (least, most float64) {
 	}
 	return walk(1), most
 }
+
+type moments struct{ n, sum float64 }
+
+func (m *moments) add(v float64) { m.n++; m.sum += v }
+func (m *moments) mean() float64 { return m.sum / m.n }

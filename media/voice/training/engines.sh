@@ -9,7 +9,7 @@ set -eu
 dir=${1:?usage: engines.sh DIRECTORY}
 mkdir -p "$dir"
 manifest=$dir/manifest.csv
-echo path,label,kind,source,generator_or_speaker > "$manifest"
+echo path,label,kind,source,generator_or_speaker,weight > "$manifest"
 
 n=0 # of the sentence pair
 # Each pair of sentences is spoken by every voice, by espeak-ng's every third.
@@ -43,7 +43,7 @@ TEXT
 }
 
 add() { # path kind source speaker
-	echo "$1,synthetic,$2,$3,$4" >> "$manifest"
+	echo "$1,synthetic,$2,$3,$4,0.5" >> "$manifest"
 }
 
 pairs | while IFS= read -r text; do

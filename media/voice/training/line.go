@@ -14,10 +14,17 @@ func CleanLine(pcm []int16) []int16 {
 	return codec.Companded(quantise(levelled(floats(pcm), -26)), codec.MuLaw)
 }
 
-// Line is pcm over a telephone line drawn from rng: level, band, tilt, noise and
-// companding law vary. Both classes get the same lines, so that none of this
-// tells them apart.
-func Line(pcm []int16, noises [][]int16, rng *rand.Rand) []int16 {
+// Noises are recordings to mix in.
+type Noises struct {
+	Noise [][]int16 // rooms, streets, babble, pauses of lines
+	Music [][]int16 // music on hold
+}
+
+// Line is pcm over a telephone line drawn from rng: a handset's band and tilt,
+// clipping, noise, music, echo, level, comfort noise, a coder before the line,
+// loss with concealment, one or two companding laws. Both classes get the same
+// lines, so that none of this tells them apart.
+func Line(pcm []int16, noises Noises, rng *rand.Rand) []int16 {
 	x := floats(pcm)
 	if rng.Float64() < 0.5 {
 		tilt(x, 0.5*(2*rng.Float64()-1))
@@ -29,19 +36,55 @@ func Line(pcm []int16, noises [][]int16, rng *rand.Rand) []int16 {
 	if rng.Float64() < 0.3 {
 		lowPass(x, 2900+600*rng.Float64())
 	}
+	if rng.Float64() < 0.08 {
+		clip(x, 2+8*rng.Float64())
+	}
 	x = levelled(x, -26)
 	if rng.Float64() < 0.6 {
-		addNoise(x, noises, 17+25*rng.Float64(), rng)
+		addNoise(x, noises.Noise, 15+27*rng.Float64(), rng)
+	}
+	if rng.Float64() < 0.06 && len(noises.Music) > 0 {
+		under(x, noises.Music[rng.IntN(len(noises.Music))], 18+15*rng.Float64(), rng)
+	}
+	if rng.Float64() < 0.1 {
+		echo(x, .02+.15*rng.Float64(), -18-20*rng.Float64())
 	}
 	gain := math.Pow(10, (24*rng.Float64()-13)/20)
 	for i := range x {
 		x[i] *= gain
 	}
+	if rng.Float64() < 0.1 {
+		comfort(x, rng)
+	}
 	law := codec.MuLaw
 	if rng.Float64() < 0.4 {
 		law = codec.ALaw
 	}
+	x = coded(x, law, rng)
+	if rng.Float64() < 0.15 {
+		lose(x, .05*rng.Float64(), rng)
+	}
 	return codec.Companded(quantise(x), law)
+}
+
+// coded is x through what may lie before the last line: a mobile's coder, an
+// older trunk's, the other companding law.
+func coded(x []float64, last codec.Law, rng *rand.Rand) []float64 {
+	switch p := rng.Float64(); {
+	case p < .10:
+		return fullRate(x, 3)
+	case p < .16:
+		return fullRate(x, 4)
+	case p < .21:
+		return adpcm(x, 4)
+	case p < .31:
+		other := codec.MuLaw
+		if last == codec.MuLaw {
+			other = codec.ALaw
+		}
+		return floats(codec.Companded(quantise(x), other))
+	}
+	return x
 }
 
 // WithNoise is pcm at −26 dBFS with noise at the given ratio, dB, over µ-law.

@@ -4,111 +4,100 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"sort"
-
-	"github.com/portero/portero/media/voice"
 )
 
-// Report prints the figures of raw scores: over the clean line at each stage,
-// over the augmented lines, by kind, and what the calibrated ratios do.
-func Report(w io.Writer, clips []Clip, rows []Row, raw []float64, cal voice.Calibration) {
-	pick := func(keep func(Row) bool) []Scored {
-		var s []Scored
-		for i, r := range rows {
-			if keep(r) {
-				c := &clips[r.Clip]
-				s = append(s, Scored{cal.Apply(raw[i], r.Seconds), c.Synthetic, c.Source, c.Kind})
-			}
-		}
-		return s
-	}
-	fmt.Fprintln(w, "rows                     human  synth   EER %    AUC  within  (clips)  at 1 %  at 5 %")
-	line := func(name string, s []Scored) {
-		f := Measure(s)
-		fmt.Fprintf(w, "%-24s %5d  %5d   %5.1f  %5.3f   %5.3f  (%5d)   %5.1f   %5.1f\n", name,
-			f.Human, f.Synthetic, 100*f.EER, f.AUC, f.Within, f.WithinClips, 100*f.At1, 100*f.At5)
-	}
-	clean := pick(func(r Row) bool { return r.Copy == 0 && r.Stage == AtEnd })
-	line("whole clip", clean)
-	for i, s := range stages {
-		line(fmt.Sprintf("first %g s of speech", s), pick(func(r Row) bool { return r.Copy == 0 && r.Stage == i }))
-	}
-	line("augmented, whole clip", pick(func(r Row) bool { return r.Copy > 0 && r.Stage == AtEnd }))
-	for _, k := range kinds(clean) {
-		var s []Scored
-		for _, c := range clean {
-			if c.Kind == k || !c.Synthetic {
-				s = append(s, c)
-			}
-		}
-		if f := Measure(s); f.Synthetic > 0 {
-			line("all human, "+k, s)
-		}
-	}
-	fmt.Fprintf(w, "calibration: %+v\n", cal)
-	fmt.Fprintln(w, "LLR over, whole clip     human %  synthetic %")
-	for _, t := range []float64{-2, -1, 0, 1, 2, 3} {
-		var n, over [2]float64
-		for _, c := range clean {
-			k := 0
-			if c.Synthetic {
-				k = 1
-			}
-			n[k]++
-			if c.Score > t {
-				over[k]++
-			}
-		}
-		fmt.Fprintf(w, "%+23.0f  %7.1f  %11.1f\n", t, 100*over[0]/math.Max(1, n[0]), 100*over[1]/math.Max(1, n[1]))
-	}
-	means(w, clips, rows, raw, cal)
-}
+// columns are those of a table of figures.
+var columns = []string{"human", "synth", "judged %", "EER %", "AUC", "within", "at 1 %", "at 5 %", "FPR at 95 %", "Cllr", "minCllr"}
 
-func kinds(s []Scored) []string {
-	seen := map[string]bool{}
-	var k []string
-	for _, c := range s {
-		if !seen[c.Kind] {
-			seen[c.Kind] = true
-			k = append(k, c.Kind)
-		}
+// cells are an entry's values under columns.
+func (l *Entry) cells() []string {
+	percent := func(v float64) string { return digits(100*v, 1) }
+	within := "–"
+	if l.WithinClips > 0 {
+		within = digits(l.Within, 3)
 	}
-	sort.Strings(k)
-	return k
-}
-
-// means prints what each source's clips got.
-func means(w io.Writer, clips []Clip, rows []Row, raw []float64, cal voice.Calibration) {
-	type key struct {
-		source, kind string
-	}
-	by := map[key]*moments{}
-	for i, r := range rows {
-		if r.Copy != 0 || r.Stage != AtEnd {
-			continue
-		}
-		c := &clips[r.Clip]
-		k := key{c.Source, c.Kind}
-		if by[k] == nil {
-			by[k] = &moments{}
-		}
-		by[k].add(cal.Apply(raw[i], r.Seconds))
-	}
-	keys := make([]key, 0, len(by))
-	for k := range by {
-		keys = append(keys, k)
-	}
-	sort.Slice(keys, func(i, j int) bool {
-		a, b := by[keys[i]], by[keys[j]]
-		return a.mean() < b.mean() || a.mean() == b.mean() && keys[i].source < keys[j].source
-	})
-	fmt.Fprintln(w, "mean LLR  (clips)  kind, source")
-	for _, k := range keys {
-		fmt.Fprintf(w, "%+8.2f  (%5.0f)  %s, %s\n", by[k].mean(), by[k].n, k.kind, k.source)
+	return []string{
+		fmt.Sprint(l.Human), fmt.Sprint(l.Synthetic), digits(100*l.Judged, 0), percent(l.EER), digits(l.AUC, 3), within,
+		percent(l.At1), percent(l.At5), percent(l.At95), digits(l.Cllr, 3), digits(l.MinCllr, 3),
 	}
 }
 
-type moments struct{ n, sum float64 }
+func digits(v float64, n int) string {
+	if math.IsNaN(v) {
+		return "–"
+	}
+	return fmt.Sprintf("%.*f", n, v)
+}
 
-func (m *moments) add(v float64) { m.n++; m.sum += v }
-func (m *moments) mean() float64 { return m.sum / m.n }
+// groupColumns are those of a table of groups.
+var groupColumns = []string{"clips", "mean LLR", "over 0 %", "moved %", "over 5 % point"}
+
+func (g *Group) cells() []string {
+	return []string{fmt.Sprint(g.N), fmt.Sprintf("%+.2f", g.Mean), digits(100*g.Over0, 1), digits(100*g.Moved, 1), digits(100*g.Caught, 1)}
+}
+
+// tables are the evaluation's tables as text: a title, a header, rows.
+func (e *Evaluation) tables() []table {
+	var out []table
+	for _, s := range e.Sections {
+		t := table{title: s.Name, header: columns}
+		for i := range s.Lines {
+			t.rows = append(t.rows, append([]string{s.Lines[i].Name}, s.Lines[i].cells()...))
+		}
+		out = append(out, t)
+	}
+	base := table{title: "what others were measured at, on other unseen clips over µ-law", header: []string{"", "", "", "EER %", "AUC", "within"}}
+	for _, b := range Baselines() {
+		row := []string{b.Name, "", "", "", digits(b.EER, 1), "–", "–"}
+		if b.AUC > 0 {
+			row[5], row[6] = digits(b.AUC, 3), digits(b.Within, 3)
+		}
+		base.rows = append(base.rows, row)
+	}
+	groups := func(title string, g []Group) {
+		t := table{title: title, header: groupColumns}
+		for i := range g {
+			t.rows = append(t.rows, append([]string{g[i].Name}, g[i].cells()...))
+		}
+		out = append(out, t)
+	}
+	out = append(out, base)
+	groups(fmt.Sprintf("people by group; moved: the score alone would move the call (%.2f and more)", MovesAt), e.Groups)
+	groups("by source", e.Sources)
+	groups("by synthesizer, the least recognised first", e.Voices)
+	return out
+}
+
+type table struct {
+	title  string
+	header []string
+	rows   [][]string // the first cell is the row's name
+}
+
+// Text prints the evaluation.
+func (e *Evaluation) Text(w io.Writer) {
+	for _, t := range e.tables() {
+		fmt.Fprintf(w, "%s\n%-44s", t.title, "")
+		for _, h := range t.header {
+			fmt.Fprintf(w, " %*s", width(h), h)
+		}
+		fmt.Fprintln(w)
+		for _, r := range t.rows {
+			fmt.Fprintf(w, "%-44s", short(r[0], 44))
+			for i, c := range r[1:] {
+				fmt.Fprintf(w, " %*s", width(t.header[i]), c)
+			}
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func width(header string) int { return max(6, len([]rune(header))) }
+
+func short(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

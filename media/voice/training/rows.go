@@ -2,6 +2,7 @@ package training
 
 import (
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -16,6 +17,8 @@ type Clip struct {
 	Kind      string  // of speech or synthesis, for the report
 	Source    string  // where it comes from: the group of its recording conditions
 	Speaker   string  // who speaks, or the synthesizer
+	Language  string  // spoken, if known
+	Weight    float64 // in training, beside what Weights gives; 0 is 1
 	PCM       []int16 // mono, 8 kHz
 }
 
@@ -23,21 +26,36 @@ type Clip struct {
 type Row struct {
 	Clip    int       // index of the clip
 	Copy    int       // 0 is the clean line, others are augmented
-	Stage   int       // 0, 1, 2: after 2, 4, 8 s of speech; 3: at the clip's end
+	Stage   int       // 0 to 3: after 2, 4, 8, 16 s of speech; 4: at the clip's end
 	Seconds float64   // speech heard, s
 	X       []float64 // features
 }
 
 // stages are the seconds of speech after which rows are taken, beside the end.
-var stages = [...]float64{2, 4, 8}
+var stages = [...]float64{2, 4, 8, 16}
 
 // AtEnd is the stage of rows taken at a clip's end.
 const AtEnd = len(stages)
 
+// Prepare gives what a model learns from: the clips and the calls that can be
+// joined of them, and rows of both. Of calls, which are heard over two lines, only
+// the moments late in them are taken: the clips have the early ones.
+func Prepare(clips []Clip, noises Noises, o Options) ([]Clip, []Row) {
+	rows := Rows(clips, noises, o.Copies, o.Seed)
+	calls := Calls(clips, o.Seed)
+	for _, r := range Rows(calls, noises, min(2, o.Copies), o.Seed) {
+		if r.Stage >= AtEnd-1 {
+			r.Clip += len(clips)
+			rows = append(rows, r)
+		}
+	}
+	return append(clips[:len(clips):len(clips)], calls...), rows
+}
+
 // Rows listens to every clip over the clean line and over copies-1 augmented
 // ones. Moments at which the listener abstains give no row. The rows are in the
 // clips' order whatever the number of processors.
-func Rows(clips []Clip, noises [][]int16, copies int, seed uint64) []Row {
+func Rows(clips []Clip, noises Noises, copies int, seed uint64) []Row {
 	byClip := make([][]Row, len(clips))
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -60,7 +78,7 @@ func Rows(clips []Clip, noises [][]int16, copies int, seed uint64) []Row {
 	return rows
 }
 
-func clipRows(c *Clip, index int, noises [][]int16, copies int, seed uint64) []Row {
+func clipRows(c *Clip, index int, noises Noises, copies int, seed uint64) []Row {
 	var rows []Row
 	for n := range copies {
 		var pcm []int16
@@ -113,10 +131,12 @@ func Moments(pcm []int16) []Row {
 var blank = &voice.Model{}
 
 // Weights gives every row its weight: a source's speaker or synthesizer counts
-// as the square root of its clips, a clip's rows share its weight, and among
-// rows with about as much speech both classes weigh the same. The last matters:
-// else a model learns which class had the longer clips, and calls long calls
-// human. All weights together are the number of rows.
+// as the square root of its clips, a clip's rows share its weight, in a source
+// that holds both classes these are brought closer to the same weight, and among
+// rows with about as much speech both classes weigh the same. The last two
+// matter: else a model learns the recording conditions of a source that has more
+// of one class, and which class had the longer clips. All weights together are
+// the number of rows.
 func Weights(clips []Clip, rows []Row) []float64 {
 	type group struct {
 		source, speaker string
@@ -134,11 +154,27 @@ func Weights(clips []Clip, rows []Row) []float64 {
 		}
 	}
 	w := make([]float64, len(rows))
+	bySource := map[string]*[2]float64{}
+	for i, r := range rows {
+		c := &clips[r.Clip]
+		w[i] = 1 / perClip[r.Clip] / sqrt(size[of(c)])
+		if c.Weight > 0 {
+			w[i] *= c.Weight
+		}
+		s := bySource[c.Source]
+		if s == nil {
+			s = new([2]float64)
+			bySource[c.Source] = s
+		}
+		s[label(c)] += w[i]
+	}
 	var sum [len(spans) + 1][2]float64
 	all := 0.0
 	for i, r := range rows {
 		c := &clips[r.Clip]
-		w[i] = 1 / perClip[r.Clip] / sqrt(size[of(c)])
+		if s := bySource[c.Source]; s[0] > 0 && s[1] > 0 {
+			w[i] *= sqrt(math.Max(1./4, math.Min(4, s[1-label(c)]/s[label(c)])))
+		}
 		sum[span(r.Seconds)][label(c)] += w[i]
 	}
 	for i, r := range rows {
@@ -153,7 +189,7 @@ func Weights(clips []Clip, rows []Row) []float64 {
 }
 
 // spans part rows by their seconds of speech.
-var spans = [...]float64{2.5, 3.5, 5, 7, 10}
+var spans = [...]float64{2.5, 3.5, 5, 7, 10, 18}
 
 func span(seconds float64) int {
 	for i, s := range spans {

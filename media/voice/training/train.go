@@ -25,9 +25,9 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		Seed: 1, Folds: 8, Copies: 4,
-		Boosting:    Boosting{Rounds: 400, Depth: 4, Rate: 0.06, Leaf: 10, Ridge: 5, Rows: 0.5, Features: 0.2},
-		LinearRidge: 300,
-		Blend:       0.7,
+		Boosting:    Boosting{Rounds: 300, Depth: 4, Rate: 0.08, Leaf: 10, Ridge: 5, Rows: 0.5, Features: 0.12},
+		LinearRidge: 500,
+		Blend:       0.35,
 	}
 }
 
@@ -60,11 +60,15 @@ func fit(clips []Clip, rows []Row, keep func(*Clip) bool, o Options) (*voice.Mod
 			z[i][j] = math.Max(-4, math.Min(4, (v-m.Mean[j])/m.Scale[j]))
 		}
 	}
-	beta, err := logistic(z, y, w, o.LinearRidge)
+	var class []int
+	m.Classes, class = classes(clips, kept)
+	beta, err := softmax(z, class, w, len(m.Classes), o.LinearRidge)
 	if err != nil {
 		return nil, err
 	}
-	m.Weights, m.Bias = beta[:len(beta)-1], beta[len(beta)-1]
+	for _, b := range beta {
+		m.Weights, m.Bias = append(m.Weights, b[:len(b)-1]), append(m.Bias, b[len(b)-1])
+	}
 	return m, nil
 }
 
@@ -130,15 +134,20 @@ func folds(clips []Clip, n int) map[string]int {
 	return fold
 }
 
-// HeldOut gives every row the raw log-odds of a model that was trained without
-// the row's source and without any speaker or synthesizer of its fold.
-func HeldOut(clips []Clip, rows []Row, o Options) ([]float64, error) {
-	fold := folds(clips, o.Folds)
-	raw := make([]float64, len(rows))
+// Held is models that were each trained without some sources and without any
+// speaker or synthesizer of these: what one says of a clip it never heard counts.
+type Held struct {
+	fold   map[string]int // of a source
+	models []*voice.Model
+}
+
+// HoldOut trains a model for each fold of the sources.
+func HoldOut(clips []Clip, rows []Row, o Options) (*Held, error) {
+	h := &Held{fold: folds(clips, o.Folds), models: make([]*voice.Model, o.Folds)}
 	for f := range o.Folds {
 		out := map[string]bool{}
 		for i := range clips {
-			if fold[clips[i].Source] == f {
+			if h.fold[clips[i].Source] == f {
 				out[clips[i].Speaker] = true
 			}
 		}
@@ -146,21 +155,29 @@ func HeldOut(clips []Clip, rows []Row, o Options) ([]float64, error) {
 			continue
 		}
 		m, err := fit(clips, rows, func(c *Clip) bool {
-			return fold[c.Source] != f && !out[c.Speaker]
+			return h.fold[c.Source] != f && !out[c.Speaker]
 		}, o)
 		if err != nil {
 			return nil, fmt.Errorf("fold %d: %w", f, err)
 		}
-		for i, r := range rows {
-			if fold[clips[r.Clip].Source] == f {
-				raw[i] = m.Raw(r.X)
-			}
-		}
+		h.models[f] = m
 	}
-	return raw, nil
+	return h, nil
 }
 
-// Train makes a model of all clips, calibrated on held-out scores raw as HeldOut
+// Raw is the uncalibrated log-odds of the model that never heard the clip.
+func (h *Held) Raw(c *Clip, x []float64) float64 { return h.models[h.fold[c.Source]].Raw(x) }
+
+// Rows gives every row the raw log-odds of the model that never heard its clip.
+func (h *Held) Rows(clips []Clip, rows []Row) []float64 {
+	raw := make([]float64, len(rows))
+	for i, r := range rows {
+		raw[i] = h.Raw(&clips[r.Clip], r.X)
+	}
+	return raw
+}
+
+// Train makes a model of all clips, calibrated on held-out scores raw as Held
 // gives them.
 func Train(clips []Clip, rows []Row, raw []float64, o Options) (*voice.Model, error) {
 	m, err := fit(clips, rows, func(*Clip) bool { return true }, o)
@@ -170,7 +187,7 @@ func Train(clips []Clip, rows []Row, raw []float64, o Options) (*voice.Model, er
 	if m.Cal, err = Calibrate(clips, rows, raw); err != nil {
 		return nil, err
 	}
-	m.Made = fmt.Sprintf("%d clips, %d rows, seed %d, %d folds by source and speaker, %d lines, %d trees of depth %d",
+	m.Made = fmt.Sprintf("%d clips and calls, %d rows, seed %d, %d folds by source and speaker, %d lines, %d trees of depth %d",
 		len(clips), len(rows), o.Seed, o.Folds, o.Copies, o.Rounds, o.Depth)
 	round(m)
 	return m, nil
@@ -185,7 +202,7 @@ func round(m *voice.Model) {
 		p := math.Pow(10, 6-math.Ceil(math.Log10(math.Abs(v))))
 		return math.Round(v*p) / p
 	}
-	for _, s := range [][]float64{m.Mean, m.Scale, m.Weights} {
+	for _, s := range append([][]float64{m.Mean, m.Scale, m.Bias}, m.Weights...) {
 		for i := range s {
 			s[i] = digits(s[i])
 		}
@@ -195,8 +212,7 @@ func round(m *voice.Model) {
 			m.Trees[i].Cut[j] = digits(m.Trees[i].Cut[j])
 		}
 	}
-	m.Bias = digits(m.Bias)
-	for _, v := range []*float64{&m.Cal.Slope, &m.Cal.Growth, &m.Cal.Offset, &m.Cal.Least, &m.Cal.Most} {
+	for _, v := range []*float64{&m.Cal.Slope, &m.Cal.Growth, &m.Cal.Offset, &m.Cal.Least, &m.Cal.Most, &m.Cal.Between, &m.Cal.Within} {
 		*v = digits(*v)
 	}
 }
