@@ -35,7 +35,7 @@ type cli struct {
 	Diff        diffCmd        `cmd:"" help:"Tell which recorded calls two configurations treat differently."`
 	Inspect     inspectCmd     `cmd:"" help:"Rebuild and judge the calls in captures."`
 	Replay      replayCmd      `cmd:"" help:"Place recorded calls again, and say where they go otherwise."`
-	Signatures  signaturesCmd  `cmd:"" help:"Check and show what SIP stacks are known by."`
+	Signatures  signaturesCmd  `cmd:"" help:"Check, learn and show what SIP stacks are known by."`
 	Export      exportCmd      `cmd:"" help:"Write recorded calls for other tools."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running door how it fares."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

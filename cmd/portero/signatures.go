@@ -14,6 +14,7 @@ import (
 
 type signaturesCmd struct {
 	Check  signaturesCheckCmd  `cmd:"" help:"Hold every signature to its samples; count what each matches in captures."`
+	Learn  signaturesLearnCmd  `cmd:"" help:"Draft a signature of the calls in a capture."`
 	Prints signaturesPrintsCmd `cmd:"" help:"Show the prints of the messages in captures."`
 }
 
