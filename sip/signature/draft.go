@@ -70,7 +70,9 @@ func (d Draft) Write(s *Set, seen []Sighting) ([]byte, error) {
 		if matches, _ := (&Set{}).try(g, Sample{Message: one.Message}); matches {
 			same++
 		} else if len(negative) < 2 {
-			negative = append(negative, one.Message)
+			if text := anonymous(one.Message); startsSIP(string(text)) {
+				negative = append(negative, text)
+			}
 		}
 	}
 	fmt.Fprintf(&b, "# A draft, of %s: look at every condition, and take out what\n# is this site's and not the make's. Set kind, and llr if the mark says something of the caller.\n", counted(len(mine), "call"))
@@ -82,25 +84,33 @@ func (d Draft) Write(s *Set, seen []Sighting) ([]byte, error) {
 	}
 	maker := strings.TrimSpace(untilDigit(printableOnly(agent)))
 	maker = strings.TrimRight(maker, " /-_v(")
-	fmt.Fprintf(&b, "signatures:\n  - name: %s\n    maker: %s\n    kind: %s\n", d.Name, quoted(cmp.Or(maker, d.Name)), d.Kind)
+	fmt.Fprintf(&b, "signatures:\n  - name: %s\n    maker: %s\n    kind: %s\n", d.Name, quoted(cmp.Or(cut(maker), d.Name)), d.Kind)
 	b.WriteString("    when:\n")
 	for _, c := range conditions {
 		fmt.Fprintf(&b, "      %s: %s\n", c.key, c.value)
 	}
-	fmt.Fprintf(&b, "    source: %s\n    seen_on: %s\n    valid_to: %s\n", quoted(cmp.Or(printableOnly(d.Source), "a capture")),
+	fmt.Fprintf(&b, "    source: %s\n    seen_on: %s\n    valid_to: %s\n", quoted(cmp.Or(cut(printableOnly(d.Source)), "a capture")),
 		last.UTC().Format(time.DateOnly), last.UTC().AddDate(1, 0, 0).Format(time.DateOnly))
 	b.WriteString("    positive:\n")
-	for i, one := range mine {
-		if i < 2 {
-			writeSample(&b, anonymous(one.Message))
+	samples := 0
+	for _, one := range mine {
+		if samples == 2 {
+			break
+		}
+		if text := anonymous(one.Message); startsSIP(string(text)) {
+			writeSample(&b, text)
+			samples++
 		}
 	}
+	if samples == 0 {
+		return nil, errors.New("no message of these calls begins as a SIP message does")
+	}
 	if len(negative) == 0 {
-		negative = [][]byte{[]byte(anybody)}
+		negative = [][]byte{[]byte(anybody)} // all of it examples
 	}
 	b.WriteString("    negative:\n")
-	for _, one := range negative {
-		writeSample(&b, anonymous(one))
+	for _, text := range negative {
+		writeSample(&b, text)
 	}
 	return b.Bytes(), d.holds(b.Bytes())
 }
@@ -345,6 +355,9 @@ func printableOnly(s string) string {
 func quoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
+
+// cut keeps a line to what a signature takes.
+func cut(s string) string { return strings.TrimSpace(s[:min(len(s), 200)]) }
 
 func counted(n int, what string) string {
 	if n == 1 {
