@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/portero/portero/cmd/portero/config"
 )
@@ -18,8 +19,19 @@ func (c checkCmd) Run(p printer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(p.Out(), cfg.Summary())
-	return err
+	if _, err := fmt.Fprint(p.Out(), cfg.Summary()); err != nil {
+		return err
+	}
+	known, err := config.Signatures(cfg.Judge.Signatures)
+	if err != nil {
+		return err
+	}
+	for _, g := range known.Expired(time.Now()) {
+		if g.Unseen == "" {
+			fmt.Fprintf(p.Out(), "note          signature %s expired on %s and weighs nothing\n", g.Name, g.ValidTo.Format(time.DateOnly))
+		}
+	}
+	return nil
 }
 
 // loadConfig reads a configuration and says its mistakes, one a line.

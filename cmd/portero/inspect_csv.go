@@ -22,7 +22,7 @@ var columns = []string{
 	"invite_at", "ringing_at", "answered_at", "ended_at", "talk_seconds", "hops",
 	"caller_codec", "caller_packets", "caller_lost", "caller_jitter_ms", "far_codec", "far_packets", "far_lost", "far_jitter_ms", "digits",
 	"class", "p_machine", "stage", "rule", "action", "destination", "reason",
-	"fingerprint", "stack", "user_agent", "evidence",
+	"fingerprint", "stack", "user_agent", "signature", "signature_kind", "evidence",
 }
 
 func (l *lines) call(number int, c *trace.Call) {
@@ -53,7 +53,7 @@ func (l *lines) call(number int, c *trace.Call) {
 	d := c.Decision
 	fields = append(fields, string(c.Verdict.Class), fmt.Sprintf("%.4f", c.Verdict.PMachine),
 		string(d.Stage), d.Rule, string(d.Action), d.Destination, d.Reason,
-		c.Fingerprint.ID, c.Fingerprint.Stack, c.Fingerprint.UserAgent, strings.Join(evidence, " "))
+		c.Fingerprint.ID, c.Fingerprint.Stack, c.Fingerprint.UserAgent, c.Fingerprint.Signature, c.Fingerprint.SignatureKind, strings.Join(evidence, " "))
 	for i := range fields {
 		fields[i] = harmless(fields[i])
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/portero/portero/policy/webhook"
 	"github.com/portero/portero/sip/door"
 	"github.com/portero/portero/sip/identity/verifier"
+	"github.com/portero/portero/sip/judge"
 )
 
 type serveCmd struct {
@@ -59,6 +60,7 @@ func serve(ctx context.Context, cfg *config.Config, file string, log *zap.Logger
 	if err != nil {
 		return err
 	}
+	warnExpired(bench, log)
 	records, err := store.Open(cfg.Store, log)
 	if err != nil {
 		return err
@@ -215,7 +217,18 @@ func reloads(ctx context.Context, d *door.Door, identities *verifier.Verifier, c
 		}
 		b.Campaigns = campaigns // what was heard stays known
 		d.Reload(b)
+		warnExpired(b, log)
 		log.Info("reload: rules, lists, mode, judgement, sip.tls and sip.identity are new; other keys need a restart", zap.String("file", file))
+	}
+}
+
+// warnExpired says which signatures weigh nothing any more.
+func warnExpired(b *judge.Bench, log *zap.Logger) {
+	for _, g := range b.Signatures.Expired(time.Now()) {
+		if g.Unseen == "" {
+			log.Warn("a signature has expired and weighs nothing; look for a newer one, or renew it in a file of your own",
+				zap.String("signature", g.Name), zap.String("valid_to", g.ValidTo.Format(time.DateOnly)))
+		}
 	}
 }
 

@@ -328,7 +328,11 @@ func (v *visitor) compare(fact, literal ast.Node) {
 	}
 	for _, item := range items {
 		if s, ok := item.(*ast.StringNode); ok && !slices.Contains(allowed, s.Value) {
-			v.fault(s, "%s is never %q; it is one of: %s", id.Value, s.Value, strings.TrimSuffix(strings.Join(allowed, ", "), ", ")) // "" may be asked for too
+			guess := ""
+			if n := nearest(s.Value, allowed); n != "" && id.Value != "verstat" && id.Value != "attestation" {
+				guess = "is it " + n + "? "
+			}
+			v.fault(s, "%s is never %q; %sit is one of: %s", id.Value, s.Value, guess, strings.TrimSuffix(strings.Join(allowed, ", "), ", ")) // "" may be asked for too
 		}
 	}
 }

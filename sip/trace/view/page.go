@@ -75,6 +75,7 @@ type callPage struct {
 	Times       string
 	Fingerprint string // hash; empty: there is none
 	UserAgent   string
+	Signature   string // with its kind
 	Ladder      *drawing
 	Sound       *picture
 	NoSound     string
@@ -131,7 +132,7 @@ func (p *Page) Call(capture string, number int, c *trace.Call, s *Sound) error {
 	row.ID = p.full
 	l, w := newLadder(c), newWaterfall(c)
 	v := &callPage{
-		indexRow: row, Times: times(c), Fingerprint: c.Fingerprint.ID, UserAgent: clean(c.Fingerprint.UserAgent), Ladder: l.draw(),
+		indexRow: row, Times: times(c), Fingerprint: c.Fingerprint.ID, UserAgent: clean(c.Fingerprint.UserAgent), Signature: signature(c.Fingerprint), Ladder: l.draw(),
 		Unjudged: c.Fingerprint.ID == "" && len(c.Verdict.Evidence) == 0 && len(c.Decisions) == 0,
 	}
 	v.Waterfall, v.Zero = w.falls(c.Verdict)

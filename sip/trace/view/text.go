@@ -23,6 +23,9 @@ func Text(out io.Writer, c *trace.Call, number, width int) error {
 	p.line("%s", fit("  "+times(c), width))
 	if f := c.Fingerprint; f.ID != "" {
 		s := fmt.Sprintf("  fingerprint %s, stack %s", f.ID, cmp.Or(clean(f.Stack), "not known"))
+		if known := signature(f); known != "" {
+			s += ", known as " + known
+		}
 		if f.UserAgent != "" {
 			s += fmt.Sprintf(", says it is %q", clean(f.UserAgent))
 		}
@@ -56,6 +59,14 @@ func Text(out io.Writer, c *trace.Call, number, width int) error {
 	}
 	p.line("")
 	return p.err
+}
+
+// signature is what a call's make is known as, "" if it is not.
+func signature(f *trace.Fingerprint) string {
+	if f.Signature == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s)", clean(f.Signature), clean(f.SignatureKind))
 }
 
 // outcome is how the call went, in words.
