@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portero/portero/sip/auth"
+	"github.com/portero/portero/sip/fingerprint"
 	"github.com/portero/portero/sip/sdp"
 	"github.com/portero/portero/sip/transport"
 )
@@ -66,7 +67,8 @@ type call struct {
 	playAt   time.Duration
 	over     bool
 
-	sameFingerprint bool // as the recorded INVITE
+	firstBranch     string // of the first INVITE, chosen beforehand; "" once it is used
+	sameFingerprint bool   // as the recorded INVITE
 }
 
 // request is one that was sent, until its final response.
@@ -263,11 +265,11 @@ func (c *call) transmit(r *request) {
 		n = c.number + 1
 	}
 	c.number = n
-	from := r.template.branch()
-	if from == "" || from == "z9hG4bK" { // not even the recorded one told requests apart
-		from += "z9hG4bK0000000000"[len(from):]
+	first := c.firstBranch != ""
+	if r.branch = c.firstBranch; !first {
+		r.branch = c.run.branch(c.id.tokens, branchOf(r.template))
 	}
-	r.branch = c.run.branch(c.id.tokens, from)
+	c.firstBranch = ""
 	r.sent = c.id.request(r.template, r.dialog, r.branch, n, nil)
 	if c.learnt && (r.signed > 0 || r.template.index("Authorization") >= 0 || r.template.index("Proxy-Authorization") >= 0) {
 		if answers := c.sign(r.sent); answers != nil {
@@ -275,6 +277,9 @@ func (c *call) transmit(r *request) {
 		}
 	}
 	r.raw = r.sent.bytes()
+	if first {
+		c.sameFingerprint = fingerprint.Of(r.raw).ID == c.rec.Fingerprint().ID
+	}
 	r.to = r.dialog.hop(c.id.protocol, c.run.options.Addr)
 	r.heard, r.final = false, 0
 	c.out(r.to, r.raw)
@@ -288,6 +293,15 @@ func (c *call) transmit(r *request) {
 			r.done(nil)
 		}
 	})
+}
+
+// branchOf is the branch that a request's is to be like.
+func branchOf(m *message) string {
+	b := m.branch()
+	if b == "" || b == "z9hG4bK" { // not even the recorded one told requests apart
+		return "z9hG4bK0000000000"
+	}
+	return b
 }
 
 // repeat retransmits until something is heard (Timer A), or a final response is

@@ -339,9 +339,9 @@ func (r *runner) prepare(rec *Recording) (*call, error) {
 		if r.used[c.id.callID] {
 			continue
 		}
-		trial := c.id.request(s.attempts[0].invite, nil, c.id.tokens.like(s.attempts[0].invite.branch()), c.firstNumber(), nil)
-		c.sameFingerprint = fingerprint.Of(trial.bytes()).ID == want
-		if c.sameFingerprint || try > 16 {
+		c.firstBranch = c.id.tokens.like(branchOf(s.attempts[0].invite))
+		trial := c.id.request(s.attempts[0].invite, nil, c.firstBranch, c.firstNumber(), nil)
+		if fingerprint.Of(trial.bytes()).ID == want && !r.used[c.firstBranch] || try > 16 {
 			break
 		}
 	}
@@ -349,7 +349,7 @@ func (r *runner) prepare(rec *Recording) (*call, error) {
 		m.close()
 		return nil, fmt.Errorf("no fresh Call-ID of the shape of %q is left", rec.CallID)
 	}
-	r.used[c.id.callID] = true
+	r.used[c.id.callID], r.used[c.firstBranch] = true, true
 	r.calls[c.id.callID] = c
 	return c, nil
 }

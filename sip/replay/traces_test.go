@@ -46,8 +46,10 @@ func TestPublicTraces(t *testing.T) {
 		}
 	}
 	byID := map[string]string{}
+	inside := map[string]bool{} // recordings that begin with a re-INVITE, which cannot be one now
 	for i, c := range calls {
 		byID[c.CallID] = name[i]
+		inside[c.CallID] = c.steps[0].tag("To") != ""
 	}
 	placed, sent, of := 0, 0, 0
 	res := against(t, f, calls, func(o *Options) { o.Speed, o.SpeedRTP, o.Rate, o.Concurrency = 40, true, 100, 100 })
@@ -55,7 +57,7 @@ func TestPublicTraces(t *testing.T) {
 		placed++
 		sent += r.Flow.Sent
 		of += r.Recorded.Sent
-		if r.Note != "" || !r.SameFingerprint || len(r.Flow.Responses) == 0 {
+		if r.Note != "" || !r.SameFingerprint && !inside[r.CallID] || len(r.Flow.Responses) == 0 {
 			t.Errorf("%s: %s -> %s: %+v", byID[r.CallID], r.From, r.To, r)
 		}
 	}
