@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,13 +18,14 @@ import (
 // far is a small far side that does to each call what its plan says, and sends
 // back every RTP packet.
 type far struct {
-	t     testing.TB
-	plan  func(f *farCall)
-	sip   *net.UDPConn
-	rtp   *net.UDPConn
-	local netip.AddrPort
-	wg    sync.WaitGroup
-	stop  func() // ends it, so that what its plans noted may be read
+	t       testing.TB
+	plan    func(f *farCall)
+	sip     *net.UDPConn
+	rtp     *net.UDPConn
+	local   netip.AddrPort
+	wg      sync.WaitGroup
+	packets atomic.Int64 // of RTP that came
+	stop    func()       // ends it, so that what its plans noted may be read
 
 	mu    sync.Mutex
 	calls map[string]*farCall
@@ -80,6 +82,7 @@ func (f *far) echo() {
 		if err != nil {
 			return
 		}
+		f.packets.Add(1)
 		f.rtp.WriteToUDPAddrPort(buf[:n], from)
 	}
 }

@@ -81,7 +81,8 @@ func (k *tokens) like(t string) string {
 
 // run makes another run of letters and digits.
 func (k *tokens) run(t string) string {
-	digits := kind(t) == 'd'
+	of := kind(t)
+	digits := of == 'd'
 	if digits && len(t) >= 3 {
 		if old, ok := k.runs[t]; ok {
 			return old
@@ -90,11 +91,11 @@ func (k *tokens) run(t string) string {
 	b := make([]byte, len(t))
 	for {
 		for i := range b {
-			b[i] = k.character(t[i], kind(t), i == 0)
+			b[i] = k.character(t[i], of, i == 0)
 		}
 		// Of the same kind: hexadecimal digits that all come out decimal are not, nor
 		// are those that happen to begin as another stack's tokens do.
-		if kind(string(b)) == kind(t) && (len(b) < 3 || !marked(string(b))) {
+		if kind(string(b)) == of && (len(b) < 3 || !marked(string(b))) {
 			break
 		}
 	}
