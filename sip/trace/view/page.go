@@ -177,9 +177,12 @@ func (p *Page) sound(v *callPage, c *trace.Call, s *Sound, l *ladder, w *waterfa
 		}
 	}
 	caller, far := Missing(c, trace.Caller), Missing(c, trace.Far)
-	if caller == far {
+	switch {
+	case len(c.Streams) == 0:
+		v.NoSound = "no RTP of the call is in the capture"
+	case caller == far:
 		v.NoSound = caller
-	} else {
+	default:
 		v.NoSound = "caller: " + cmp.Or(caller, "nothing was heard") + "; far: " + cmp.Or(far, "nothing was heard")
 	}
 	v.NoSound = cmp.Or(v.NoSound, "nothing was heard")

@@ -16,7 +16,7 @@ type waterfall struct {
 	prior   float64 // log-odds
 	steps   []step
 	verdict float64
-	lo, hi  float64 // the range of all that it passes, 0 in it
+	lo, hi  float64 // the range of all that it passes, and at least ±1
 }
 
 // step is what one item of evidence does.
@@ -30,7 +30,7 @@ func newWaterfall(c *trace.Call) *waterfall {
 	w := &waterfall{prior: logOdds(c.Verdict.Prior)}
 	start := began(c)
 	x := w.prior
-	w.lo, w.hi = min(x, 0), max(x, 0)
+	w.lo, w.hi = min(x, -1), max(x, 1)
 	items := slices.Clone(c.Verdict.Evidence)
 	slices.SortStableFunc(items, func(a, b trace.Evidence) int {
 		return cmp.Or(timeOf(a).Compare(timeOf(b)), cmp.Compare(math.Abs(b.Effect), math.Abs(a.Effect)))
