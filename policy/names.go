@@ -31,6 +31,7 @@ var EvidenceNames = []EvidenceName{
 	{"sig.gateway", "the signalling is a gateway's; it weighs nothing"},
 	{"sig.library", "the signalling is that of a library that anything may be built on; it weighs nothing"},
 	{"sig.load_tool", "the signalling is that of a load generator"},
+	{"sig.media_mismatch", "the audio was made by another stack than the signalling; it weighs nothing"},
 	{"sig.pbx", "the signalling is a PBX's; it weighs nothing"},
 	{"sig.phone", "the signalling is a telephone's; it weighs nothing"},
 	{"sig.scanner", "the signalling is that of a scanning tool"},

@@ -29,6 +29,7 @@ type Call struct {
 
 	print      fingerprint.Print
 	made       signature.Match
+	compared   bool // the caller's first packet with what is made
 	signalling []policy.Evidence
 	prior      float64 // log-odds
 	facts      policy.Facts
@@ -278,6 +279,10 @@ func (c *Call) screenBegins(at time.Time) {
 
 // evaluate brings verdict and facts up to date.
 func (c *Call) evaluate(at time.Time) {
+	if c.ear.decoder != nil && !c.compared {
+		c.compared = true
+		c.signalling = append(c.signalling, c.made.Media(c.ear.first.sequence, c.ear.first.timestamp)...)
+	}
 	ev := append(make([]policy.Evidence, 0, 24), c.signalling...)
 	abstains := c.abstains()
 	if !abstains {

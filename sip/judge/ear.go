@@ -29,6 +29,7 @@ type ear struct {
 	sound   *sound.Observer
 	digits  []byte
 	packets int       // RTP packets heard
+	first   rtpStart  // of the first packet
 	began   time.Time // arrival of the first frame
 	frameAt time.Time // arrival of the last frame
 	next    uint32    // RTP timestamp that the next frame would have without a gap
@@ -37,6 +38,12 @@ type ear struct {
 
 	onFrame func(*codec.Frame) // bound once: a method value allocates
 	onDigit func(codec.Digit)
+}
+
+// rtpStart is where a stream counts from.
+type rtpStart struct {
+	sequence  uint16
+	timestamp uint32
 }
 
 // payload is a payload type and what it means (RFC 3551 section 3).
@@ -109,6 +116,7 @@ func (e *ear) packet(b []byte, at time.Time) {
 	}
 	if e.decoder == nil {
 		e.open()
+		e.first = rtpStart{sequence: p.Seq, timestamp: p.Timestamp}
 	}
 	e.line.Packet(p.Seq, p.Timestamp, p.SSRC, p.PayloadType, p.Marker, len(p.Payload), at)
 	if e.decoder.Packet(b, at, e.onFrame, e.onDigit) != nil {

@@ -142,7 +142,7 @@ func (r *reader) file(b []byte) (signatures []*Signature, claims []claim) {
 	return signatures, claims
 }
 
-var signatureKeys = []string{"name", "maker", "kind", "stack", "llr", "says", "when", "unseen", "drop", "off", "source", "seen_on", "valid_to", "false_positives", "positive", "negative"}
+var signatureKeys = []string{"name", "maker", "kind", "stack", "rtp", "llr", "says", "when", "unseen", "drop", "off", "source", "seen_on", "valid_to", "false_positives", "positive", "negative"}
 
 // signature reads one; nil if it is none.
 func (r *reader) signature(n *yaml.Node, path string) *Signature {
@@ -169,6 +169,8 @@ func (r *reader) signature(n *yaml.Node, path string) *Signature {
 			if g.Stack, _ = r.scalar(v, path); !nameForm.MatchString(g.Stack) {
 				r.fault(v, path, "%q is no name of a stack; allowed: lower-case letters, digits and dashes, at most 64", short(g.Stack))
 			}
+		case "rtp":
+			g.Media = r.media(v, path)
 		case "llr":
 			f, err := strconv.ParseFloat(v.Value, 64)
 			if v.Kind != yaml.ScalarNode || err != nil || !(f >= -1 && f <= 5) {
@@ -230,7 +232,7 @@ func (r *reader) whole(n *yaml.Node, path string, g *Signature, at map[string]*y
 	case at["when"] != nil && at["unseen"] != nil:
 		r.fault(at["unseen"], join(path, "unseen"), "a signature has conditions (when) or says why there are none (unseen), not both")
 	case at["unseen"] != nil:
-		for _, k := range []string{"stack", "llr", "drop", "false_positives", "positive", "negative"} {
+		for _, k := range []string{"stack", "rtp", "llr", "drop", "false_positives", "positive", "negative"} {
 			if at[k] != nil {
 				r.fault(at[k], join(path, k), "a signature that is not looked for has no %s; remove it", k)
 			}
@@ -257,6 +259,9 @@ func (r *reader) whole(n *yaml.Node, path string, g *Signature, at map[string]*y
 	}
 	if g.Stack != "" && g.when.strength() == claims {
 		r.fault(at["stack"], join(path, "stack"), "these conditions ask only what the sender says it is, which proves no stack; add one over its tokens, headers or description, or remove this")
+	}
+	if g.Media != nil && g.Stack == "" {
+		r.fault(at["rtp"], join(path, "rtp"), "says how a stack sends its media, and there is no stack; add it, or remove this")
 	}
 	if g.Drop && !(&gate{}).add(g.when) {
 		r.fault(at["drop"], join(path, "drop"), "messages are dropped before they are parsed, by one condition over user_agent, from or contact; allowed: such a one (or any of such), or no drop")
@@ -288,6 +293,21 @@ func (r *reader) date(n *yaml.Node, path string) time.Time {
 		r.fault(n, path, "%s; allowed: a day, like 2026-11-30", written(n))
 	}
 	return t
+}
+
+// media reads where RTP counts from; what is not given may be anything.
+func (r *reader) media(n *yaml.Node, path string) *Media {
+	m := &Media{Sequence: [2]uint16{0, 1<<16 - 1}, Timestamp: [2]uint32{0, 1<<32 - 1}}
+	r.entries(n, path, []string{"sequence", "timestamp"}, func(key, v *yaml.Node, path string) {
+		if key.Value == "sequence" {
+			lo, hi := r.span(v, path, 1<<16-1)
+			m.Sequence = [2]uint16{uint16(lo), uint16(hi)}
+		} else {
+			lo, hi := r.span(v, path, 1<<32-1)
+			m.Timestamp = [2]uint32{uint32(lo), uint32(hi)}
+		}
+	})
+	return m
 }
 
 func (r *reader) count(n *yaml.Node, path string) *Count {

@@ -20,7 +20,8 @@ type Match struct {
 	found  [maxMatches]*Signature // in the order in which they are told
 	n      int
 	at     time.Time
-	claims *claim // that the stack belies; nil if there is none
+	proof  *Signature // of Stack
+	claims *claim     // that the stack belies; nil if there is none
 }
 
 // Match looks for every signature in a message that came from an address (the
@@ -46,7 +47,7 @@ func (s *Set) Match(m *fingerprint.Message, from netip.Addr, at time.Time) (r Ma
 		}
 	}
 	if proof != nil {
-		r.Stack = proof.Stack
+		r.Stack, r.proof = proof.Stack, proof
 		r.claims = s.belied(m, r.Stack)
 	}
 	return r

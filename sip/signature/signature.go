@@ -20,6 +20,9 @@ type Signature struct {
 	// Stack is the stack that a match proves; "" if it proves none. What the
 	// sender only claims (its User-Agent) proves nothing.
 	Stack string
+	// Media is where the first RTP packet of that stack counts from; nil is not
+	// known, or anywhere.
+	Media *Media
 	// LLR is ln(P(match|machine)/P(match|human)), -1 to 5; not above 0 for the
 	// kinds that carry people.
 	LLR float64
@@ -56,6 +59,13 @@ type Signature struct {
 type Count struct {
 	Captures, Messages int // looked at
 	Matches            int // of other makes than the signature's
+}
+
+// Media is where a stack's RTP counts from: the sequence number and timestamp of
+// the first packet that it makes, from the first number of each to the second.
+type Media struct {
+	Sequence  [2]uint16
+	Timestamp [2]uint32
 }
 
 // Sample is a message, and where it came from if that matters.

@@ -458,3 +458,34 @@ func TestReadme(t *testing.T) {
 		}
 	}
 }
+
+// The first packet is one of the proven stack, or is said not to be.
+func TestMedia(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		sequence  uint16
+		timestamp uint32
+		belied    bool
+	}{
+		{"livekit", 0, 0, false},
+		{"livekit", 50, 8000, false}, // the first ones were lost
+		{"livekit", 31000, 0, true},
+		{"livekit", 0, 2857749556, true},
+		{"pjsip", 32767, 4000000000, false},
+		{"pjsip", 40000, 0, true},
+		{"baresip", 65535, 65535, false},
+		{"baresip", 1, 2857749556, true},
+		{"asterisk", 65535, 4000000000, false},
+		{"sofia-sip", 40000, 1, false},
+	} {
+		r, _ := match(Default(), makertest.Wire(makertest.Makers[c.name](makertest.NewTokens(1))), netip.Addr{}, when)
+		e := r.Media(c.sequence, c.timestamp)
+		if (len(e) > 0) != c.belied || len(e) > 0 && (e[0].LLR != 0 || !strings.Contains(e[0].Says, c.name)) {
+			t.Errorf("%s from %d and %d: %v", c.name, c.sequence, c.timestamp, e)
+		}
+	}
+	var nothing Match
+	if e := nothing.Media(1, 1); e != nil {
+		t.Errorf("of no stack: %v", e)
+	}
+}
