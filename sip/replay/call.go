@@ -497,7 +497,7 @@ func (c *call) prack(m *inbound) {
 // came.
 func (c *call) final(m *inbound) {
 	if m == nil {
-		c.note = "no response"
+		c.note = "nothing came back within " + Seconds(c.since()).String()
 		c.finish("")
 		return
 	}
