@@ -84,6 +84,7 @@ callback:
   destination: queue
   pace: 0s
 store: {path: "%[1]s/portero.db", json_lines: "%[1]s/calls.jsonl"}
+captures: {directory: "%[1]s/captures", media: true, keys: true}
 console: {listen: "` + consoleAddr + `"}
 log: {level: info, format: json}
 `

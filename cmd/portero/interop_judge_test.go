@@ -18,7 +18,7 @@ import (
 )
 
 // A live call and its capture go before the same judge: what /api/calls says of
-// the one, inspect says of the other.
+// the one, inspect says of the other, whether tcpdump made it or the door itself.
 func testSameJudge(t *testing.T, b *bed) {
 	d := b.open(t)
 	p := openPhone(t)
@@ -100,6 +100,9 @@ func testSameJudge(t *testing.T, b *bed) {
 			}
 			live := d.record(t, id)
 			compare(t, live, inspected)
+			own := filepath.Join(t.TempDir(), "own.pcapng")
+			d.portero(t, "record", "--config", d.config, "--output", own, id)
+			compare(t, live, inspectOne(t, d, own))
 			if name == "answers" && !slices.ContainsFunc(live.Verdicts[len(live.Verdicts)-1].Evidence, func(e policy.Evidence) bool { return e.Name == "turns.spread" && e.LLR > 0 }) {
 				t.Errorf("the far side was not heard: %+v", live.Verdicts[len(live.Verdicts)-1])
 			}

@@ -33,6 +33,7 @@ type cli struct {
 	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
 	Test        testCmd        `cmd:"" help:"Hold recorded calls against what a configuration should make of them."`
 	Diff        diffCmd        `cmd:"" help:"Tell which recorded calls two configurations treat differently."`
+	Record      recordCmd      `cmd:"" help:"Write a call that the door had as a capture."`
 	Inspect     inspectCmd     `cmd:"" help:"Rebuild and judge the calls in captures."`
 	Replay      replayCmd      `cmd:"" help:"Place recorded calls again, and say where they go otherwise."`
 	Signatures  signaturesCmd  `cmd:"" help:"Check, learn and show what SIP stacks are known by."`

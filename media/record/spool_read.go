@@ -2,6 +2,7 @@ package record
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ErrNotKept says that no packet of a call is kept.
@@ -17,11 +19,12 @@ var ErrNotKept = errors.New("no packet of that call is kept")
 // Capture is a call's packets, as they were kept.
 type Capture struct {
 	IDs     []string // the door's own ids of the calls with that Call-ID
+	Voices  int      // packets of RTP
 	packets []kept
 }
 
 type kept struct {
-	at    uint64 // ns since 1970
+	at    time.Time
 	block []byte // enhanced packet block
 }
 
@@ -51,19 +54,13 @@ func Find(dir, call string) (*Capture, error) {
 	slices.Sort(c.IDs)
 	err = scan(dir, func(mark string, block []byte) {
 		if id, _, _ := strings.Cut(mark, " "); wanted[id] {
-			at := uint64(binary.LittleEndian.Uint32(block[12:]))<<32 | uint64(binary.LittleEndian.Uint32(block[16:]))
-			c.packets = append(c.packets, kept{at, slices.Clone(block)})
+			c.packets = append(c.packets, kept{stampOf(block), slices.Clone(block)})
+			if !strings.Contains(mark, " ") {
+				c.Voices++
+			}
 		}
 	})
-	slices.SortStableFunc(c.packets, func(a, b kept) int {
-		switch {
-		case a.at < b.at:
-			return -1
-		case a.at > b.at:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(c.packets, func(a, b kept) int { return a.at.Compare(b.at) })
 	return c, err
 }
 
@@ -88,8 +85,8 @@ func (c *Capture) WritePCAP(w io.Writer) error {
 	_, _ = b.Write(binary.LittleEndian.AppendUint32(head, linkRaw))
 	for _, k := range c.packets {
 		n := binary.LittleEndian.Uint32(k.block[20:])
-		head := binary.LittleEndian.AppendUint32(nil, uint32(k.at/1e9))
-		head = binary.LittleEndian.AppendUint32(head, uint32(k.at%1e9))
+		head := binary.LittleEndian.AppendUint32(nil, uint32(k.at.Unix()))
+		head = binary.LittleEndian.AppendUint32(head, uint32(k.at.Nanosecond()))
 		head = binary.LittleEndian.AppendUint32(head, n)
 		_, _ = b.Write(binary.LittleEndian.AppendUint32(head, n))
 		_, _ = b.Write(k.block[28 : 28+n])
@@ -97,22 +94,53 @@ func (c *Capture) WritePCAP(w io.Writer) error {
 	return b.Flush()
 }
 
-// Open reads all that a directory keeps as one pcapng, the oldest packets first. With
-// media false it leaves out what is no signalling.
-func Open(dir string, media bool) io.ReadCloser {
-	r, w := io.Pipe()
-	go func() {
-		_, err := w.Write(section("packets of the last calls"))
-		if err == nil {
-			err = scan(dir, func(mark string, block []byte) {
-				if media || strings.Contains(mark, " ") {
-					_, _ = w.Write(block) // fails when nobody reads any more
-				}
-			})
+// Listed is a call of which packets are kept.
+type Listed struct {
+	ID     string    // the door's own
+	CallID string    // of SIP, without what is not printable
+	First  time.Time // its first packet
+	SIP    int       // packets of signalling
+	RTP    int       // packets of voices
+}
+
+// List tells the calls of which packets are kept, the newest first.
+func List(dir string) ([]Listed, error) {
+	calls := map[string]*Listed{}
+	err := scan(dir, func(mark string, block []byte) {
+		id, callID, sip := strings.Cut(mark, " ")
+		l := calls[id]
+		if l == nil {
+			l = &Listed{ID: id}
+			calls[id] = l
 		}
-		w.CloseWithError(err)
-	}()
-	return r
+		if at := stampOf(block); l.First.IsZero() || at.Before(l.First) {
+			l.First = at
+		}
+		if sip {
+			l.CallID = callID
+			l.SIP++
+		} else {
+			l.RTP++
+		}
+	})
+	out := make([]Listed, 0, len(calls))
+	for _, l := range calls {
+		out = append(out, *l)
+	}
+	slices.SortFunc(out, func(a, b Listed) int { return cmp.Or(b.First.Compare(a.First), cmp.Compare(a.ID, b.ID)) })
+	return out, err
+}
+
+// Load reads a recording's packets (Config.Format is PCAPNG).
+func Load(path string) (*Capture, error) {
+	c := &Capture{}
+	err := scanFile(path, func(_ string, block []byte) { c.packets = append(c.packets, kept{stampOf(block), slices.Clone(block)}) })
+	return c, err
+}
+
+// stampOf is the time of an enhanced packet block.
+func stampOf(block []byte) time.Time {
+	return time.Unix(0, int64(uint64(binary.LittleEndian.Uint32(block[12:]))<<32|uint64(binary.LittleEndian.Uint32(block[16:]))))
 }
 
 // scan tells every packet that is kept, with its mark. The block is only good until
@@ -122,8 +150,13 @@ func scan(dir string, each func(mark string, block []byte)) error {
 	if err != nil {
 		return err
 	}
+	marked := func(mark string, block []byte) {
+		if mark != "" {
+			each(mark, block)
+		}
+	}
 	for _, f := range files {
-		if err := scanFile(f.path, each); err != nil && !errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
+		if err := scanFile(f.path, marked); err != nil && !errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
 			return err
 		}
 	}
@@ -171,8 +204,9 @@ func unlessCut(err error) error {
 	return err
 }
 
-// markOf is the comment of an enhanced packet block.
-func markOf(b []byte) (string, bool) {
+// markOf is what an enhanced packet block is marked with, or nothing; it is no block
+// that can be used where ok is false.
+func markOf(b []byte) (mark string, ok bool) {
 	if len(b) < 32 {
 		return "", false
 	}
@@ -185,12 +219,12 @@ func markOf(b []byte) (string, bool) {
 		if code == 0 || at+4+size > len(b)-4 {
 			break
 		}
-		if code == 1 { // opt_comment
-			return strings.TrimPrefix(string(b[at+4:at+4+size]), markHead), strings.HasPrefix(string(b[at+4:at+4+size]), markHead)
+		if text := string(b[at+4 : at+4+size]); code == 1 && strings.HasPrefix(text, markHead) { // opt_comment
+			return strings.TrimPrefix(text, markHead), true
 		}
 		at += 4 + (size+3)/4*4
 	}
-	return "", false
+	return "", true
 }
 
 // markHead begins the comment that marks a packet.

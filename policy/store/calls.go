@@ -29,8 +29,32 @@ type Filter struct {
 
 // Calls gives the records of ended calls that f wants, newest first.
 func (s *Store) Calls(ctx context.Context, f Filter) ([]Record, error) {
+	return Calls{s.db}.List(ctx, f)
+}
+
+// Calls are the records of ended calls.
+type Calls struct {
+	db database
+}
+
+// OpenCalls opens the records of the store that cfg names, for a program beside the
+// door: it makes no file and starts nothing. The error is [ErrNoStore] when no door has
+// served with this store yet.
+func OpenCalls(ctx context.Context, cfg Config) (*Calls, error) {
+	db, err := openDatabase(ctx, cfg.Path, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Calls{db: db}, nil
+}
+
+// Close lets go of the file.
+func (c Calls) Close() error { return c.db.close() }
+
+// List is [Store.Calls].
+func (c Calls) List(ctx context.Context, f Filter) ([]Record, error) {
 	query, args := f.query()
-	rows, err := s.db.read.QueryContext(ctx, query, args...)
+	rows, err := c.db.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing calls: %w", err)
 	}
@@ -85,8 +109,13 @@ func (f Filter) query() (string, []any) {
 // caller's leg (the newest of that Call-ID); the error is [ErrNotFound] when
 // there is none, also when it was not written yet.
 func (s *Store) Call(ctx context.Context, id string) (Record, error) {
+	return Calls{s.db}.Call(ctx, id)
+}
+
+// Call is [Store.Call].
+func (c Calls) Call(ctx context.Context, id string) (Record, error) {
 	var text []byte
-	err := s.db.read.QueryRowContext(ctx, `SELECT record FROM calls WHERE id = ?1 OR call_id = ?1
+	err := c.db.read.QueryRowContext(ctx, `SELECT record FROM calls WHERE id = ?1 OR call_id = ?1
 		ORDER BY id = ?1 DESC, invite_at DESC LIMIT 1`, id).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
