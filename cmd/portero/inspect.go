@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 
 	"github.com/portero/portero/cmd/portero/config"
@@ -38,6 +39,11 @@ Signed callers' numbers are verified if the configuration says so, with the cert
 A capture that is cut off is read up to the cut, with a warning on standard error.
 
 Exit status: 0 when every capture was read, also when no call is let through by the filters; 1 when one could not be read (a line on standard error for each; the others are still read), when there is no such --call, when a file cannot be written, or the configuration is wrong; 2 when the command line is wrong.`
+}
+
+// Validate refuses what cannot be meant; kong asks it.
+func (c *inspectCmd) Validate() error {
+	return errors.Join(c.inspectFilter.check(), c.inspectKeep.check())
 }
 
 // Run inspects the captures one after the other.

@@ -35,8 +35,8 @@ func (m *moment) UnmarshalText(b []byte) (err error) {
 	return fmt.Errorf("%q is no time; write 2026-03-01, \"2026-03-01 12:00\" (UTC) or 2026-03-01T12:00:00+01:00", b)
 }
 
-// Validate refuses patterns that cannot be read; kong asks it.
-func (f inspectFilter) Validate() error {
+// check refuses patterns that cannot be read.
+func (f *inspectFilter) check() error {
 	for flag, p := range map[string]string{"call": f.Call, "from": f.From, "to": f.To} {
 		if _, err := path.Match(p, ""); err != nil {
 			return fmt.Errorf("--%s: the pattern %q has a [ without its ]", flag, p)

@@ -39,6 +39,7 @@ func TestInspectFilter(t *testing.T) {
 		{"--outcome gone", exitUsage, "", "answered"},
 		{"--since yesterday", exitUsage, "", "2026-03-01"},
 		{"--from [", exitUsage, "", "[ without its ]"},
+		{"--html-calls 0", exitUsage, "", "allowed is 1 to"},
 		{"--csv --json", exitUsage, "", "together"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -24,6 +24,16 @@ type inspectKeep struct {
 	AudioMB   int    `name:"audio-mb" default:"2048" help:"How much disk all sound together may take, MB (32 kB are a second of a call)."`
 }
 
+// check refuses bounds that leave nothing.
+func (k *inspectKeep) check() error {
+	for flag, n := range map[string]int{"html-calls": k.HTMLCalls, "html-mb": k.HTMLMB, "audio-mb": k.AudioMB} {
+		if n < 1 || n > 1<<20 {
+			return fmt.Errorf("--%s is %d; allowed is 1 to %d", flag, n, 1<<20)
+		}
+	}
+	return nil
+}
+
 const (
 	longestTape = 2 * time.Hour
 	// pageTape is how much of a call the page draws and plays.

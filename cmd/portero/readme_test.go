@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -54,6 +55,25 @@ func TestReadme(t *testing.T) {
 	for _, m := range regexp.MustCompile(`make ([a-z-]+)`).FindAllStringSubmatch(text, -1) {
 		if !regexp.MustCompile(`(?m)^`+m[1]+`:`).Match(mk) && !strings.Contains(text, "make "+m[1]+" PBX") {
 			t.Errorf("README.md says make %s, and the Makefile has no such target", m[1])
+		}
+	}
+}
+
+// What README.md shows of a recorded call is what inspect draws of it.
+func TestReadmeInspect(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)```\n(Messages\n.*?)```").FindSubmatch(b)
+	if m == nil {
+		t.Fatal("it shows no call")
+	}
+	t.Setenv("COLUMNS", "100")
+	out, _, _ := inspect(t, "--call", "1", filepath.Join(traces, "proxied.pcap"))
+	for line := range strings.Lines(string(m[1])) {
+		if line = strings.TrimRight(line, "\n"); line != "…" && !strings.Contains(out, line+"\n") {
+			t.Errorf("not drawn is %s", line)
 		}
 	}
 }
