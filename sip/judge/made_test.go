@@ -48,3 +48,34 @@ func TestMade(t *testing.T) {
 		t.Errorf("facts %+v, evidence %s, error %v", f, says(), err)
 	}
 }
+
+// An operator's own scanner is dropped as the built-in ones are; a bench without
+// signatures, or none, goes by these.
+func TestDropsOwn(t *testing.T) {
+	own := signature.File{Name: "own.yaml", Own: true, Data: []byte(`
+signatures:
+  - name: prober
+    maker: Prober
+    kind: scanner
+    drop: true
+    when: {user_agent: "prober/*"}
+    source: us
+    seen_on: 2026-11-01
+    valid_to: 2027-11-01
+    positive: ["OPTIONS sip:a@b SIP/2.0\nUser-Agent: Prober/1"]
+    negative: ["OPTIONS sip:a@b SIP/2.0\nUser-Agent: a prober/1"]
+`)}
+	set, err := signature.Load(append(signature.Files(), own)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for agent, want := range map[string]bool{"PROBER/2": true, "friendly-scanner": true, "phone": false} {
+		raw := makertest.Wire("OPTIONS sip:a@b SIP/2.0\nUser-Agent: " + agent + "\n\n")
+		if got := (&Bench{Signatures: set}).Drops(raw); got != want {
+			t.Errorf("%s with its own signatures: %v", agent, got)
+		}
+		if got, want := (*Bench)(nil).Drops(raw), agent == "friendly-scanner"; got != want || (&Bench{}).Drops(raw) != want {
+			t.Errorf("%s without: %v", agent, got)
+		}
+	}
+}

@@ -47,6 +47,7 @@ func (e *Expect) differences(c *trace.Call) []Difference {
 	}
 	text("fingerprint", e.Fingerprint, c.Fingerprint.ID)
 	text("stack", e.Stack, c.Fingerprint.Stack)
+	text("signature", e.Signature, c.Fingerprint.Signature)
 
 	is := map[string]float64{}
 	for _, item := range c.Verdict.Evidence {
@@ -131,7 +132,7 @@ func explain(e *Expect, c *trace.Call, all []Difference, names []string) []strin
 	} else if len(why) > 0 {
 		out = append(out, strings.Join(why, "; "))
 	}
-	for _, k := range []string{"outcome", "final_code", "fingerprint", "stack"} {
+	for _, k := range []string{"outcome", "final_code", "fingerprint", "stack", "signature"} {
 		if d, ok := by[k]; ok {
 			out = append(out, fmt.Sprintf("expected %s %s, got %s", strings.ReplaceAll(k, "_", " "), quoted(d.Want), quoted(d.Got)))
 		}

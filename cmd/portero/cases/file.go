@@ -87,6 +87,7 @@ type Expect struct {
 	FinalCode   *int    `yaml:"final_code"`
 	Fingerprint *string `yaml:"fingerprint"`
 	Stack       *string `yaml:"stack"`
+	Signature   *string `yaml:"signature"`
 	// Evidence by name: its log-likelihood ratio. The name `other` stands for all
 	// evidence that is not named, and may only be absent.
 	Evidence map[string]Bounds `yaml:"evidence"`
@@ -98,7 +99,7 @@ const other = "other"
 // empty says whether nothing is expected.
 func (e *Expect) empty() bool {
 	return e.Action == nil && e.Destination == nil && e.Rule == nil && e.Reason == nil && e.Stage == nil && e.Class == nil && e.PMachine == nil &&
-		e.Outcome == nil && e.FinalCode == nil && e.Fingerprint == nil && e.Stack == nil && len(e.Evidence) == 0
+		e.Outcome == nil && e.FinalCode == nil && e.Fingerprint == nil && e.Stack == nil && e.Signature == nil && len(e.Evidence) == 0
 }
 
 // Load reads a case file. The error is config.Faults where it has mistakes.
