@@ -47,6 +47,7 @@ type Facts struct {
 	SpeechSeconds float64 `expr:"speech_seconds"` // caller's speech so far, s
 	Sound         string  `expr:"sound"`          // what the caller's audio is, if no voice: text_telephone, fax, modem, tones, music; "" is none of these
 
+	Distant       bool    `expr:"distant"`        // the voice comes from across a room: of a person who speaks freely, or of a loudspeaker
 	TextTelephone bool    `expr:"text_telephone"` // a text telephone was heard (ITU-T V.18): who types is never judged a machine
 	TextOffered   bool    `expr:"text_offered"`   // the INVITE offers real-time text (RFC 4103)
 	Digits        string  `expr:"digits"`         // keys pressed so far

@@ -37,6 +37,7 @@ var EvidenceNames = []EvidenceName{
 	{"sig.scanner", "the signalling is that of a scanning tool"},
 	{"sig.stack_mismatch", "the signalling was made by another stack than it claims"},
 	{"sig.text_media", "the INVITE offers real-time text (RFC 4103), as text telephones and relay services do; it weighs nothing"},
+	{"sound.distant", "the voice comes from across a room: of a person who speaks freely, or of a loudspeaker; it weighs nothing"},
 	{"sound.fax", "what is heard is a fax: no voice is judged; it weighs nothing"},
 	{"sound.modem", "what is heard is a modem: no voice is judged; it weighs nothing"},
 	{"sound.music", "what is heard is music; where it is most of it, no voice is judged; it weighs nothing"},

@@ -42,6 +42,9 @@ func (o *Observer) Evidence() (e []policy.Evidence) {
 		}
 		add("sound.music", says)
 	}
+	if o.Distant() {
+		add("sound.distant", fmt.Sprintf("the voice comes from across a room, of a person who speaks freely or a loudspeaker: it falls by %.0f dB in 60 ms at most", o.distance.steepest()))
+	}
 	return e
 }
 

@@ -32,6 +32,7 @@ type Observer struct {
 	music    music
 	channels [len(lines)]channel
 	keys     keys
+	distance distance
 
 	loud    int // hops that are heard
 	toned   int // of these, of a tone
@@ -94,6 +95,7 @@ func (o *Observer) endHop(db float64) {
 	if f.peaks > 0 {
 		o.loud++
 	}
+	o.distance.hear(db)
 	o.toned += o.tones.hear(f, o.hops, phase)
 	o.musical += o.music.hear(f)
 	for i := range o.channels {
@@ -155,6 +157,10 @@ func (o *Observer) call() byte {
 	}
 	return 0
 }
+
+// Distant says that a voice comes from across a room: of a person who speaks freely,
+// or of a loudspeaker. It tells nothing of which.
+func (o *Observer) Distant() bool { return o.Kind() == None && !o.Speechless() && o.distance.far() }
 
 // Characters is how many characters of a text telephone were heard.
 func (o *Observer) Characters() int {

@@ -292,3 +292,41 @@ func TestAllocates(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestDistant: a voice that a room goes on after is a distant one; close to the
+// microphone it is not, however loud, and neither is one in noise.
+func TestDistant(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	room := make([]float64, rate*7/10) // 0.7 s, as loud as what comes straight
+	power := 0.0
+	for i := 40; i < len(room); i++ {
+		room[i] = r.NormFloat64() * math.Pow(10, -3*float64(i)/float64(len(room)))
+		power += room[i] * room[i]
+	}
+	for i := range room {
+		room[i] /= math.Sqrt(power)
+	}
+	room[0] = 1
+	dry := spoken(t)[:12*rate]
+	across := make([]float64, len(dry))
+	for j, c := range room {
+		for i := j; i < len(dry); i++ {
+			across[i] += c * float64(dry[i-j])
+		}
+	}
+	near := &signal{}
+	for _, v := range dry {
+		near.pcm = append(near.pcm, float64(v))
+	}
+	for _, c := range []struct {
+		name  string
+		s     *signal
+		noise float64
+		want  bool
+	}{{"near", near, 5, false}, {"across a room", &signal{pcm: across}, 5, true}, {"in noise", &signal{pcm: across}, 800, false}} {
+		o := hear(c.s.line(codec.MuLaw, c.noise, 0))
+		if o.Distant() != c.want || o.Speechless() {
+			t.Errorf("%s: distant %v, falls by %.0f dB", c.name, o.Distant(), o.distance.steepest())
+		}
+	}
+}

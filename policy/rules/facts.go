@@ -47,6 +47,7 @@ type env struct {
 	HeardSeconds  float64   `expr:"heard_seconds"`
 	SpeechSeconds float64   `expr:"speech_seconds"`
 	Sound         string    `expr:"sound"`
+	Distant       bool      `expr:"distant"`
 	TextTelephone bool      `expr:"text_telephone"`
 	TextOffered   bool      `expr:"text_offered"`
 	Digits        string    `expr:"digits"`
@@ -110,7 +111,8 @@ func (e *env) load(f *policy.Facts, ev []policy.Evidence) {
 	e.Stack, e.UserAgent, e.PrintID = f.Stack, f.UserAgent, f.PrintID
 	e.Signature, e.SignatureKind, e.Signatures = f.Signature, f.SignatureKind, f.Signatures
 	e.HeardSeconds, e.SpeechSeconds = f.HeardSeconds, f.SpeechSeconds
-	e.Sound, e.TextTelephone, e.TextOffered = f.Sound, f.TextTelephone, f.TextOffered
+	e.Sound, e.Distant = f.Sound, f.Distant
+	e.TextTelephone, e.TextOffered = f.TextTelephone, f.TextOffered
 	e.Digits, e.WaitSeconds, e.Screened = f.Digits, f.WaitSeconds, f.Screened
 	e.AgentsBusy, e.AgentsFree = f.AgentsBusy, f.AgentsFree
 	e.CallsNow, e.CallsMinute, e.Surge = f.CallsNow, f.CallsMinute, f.Surge

@@ -313,7 +313,7 @@ func (c *Call) evaluate(at time.Time) {
 	f.WaitSeconds = at.Sub(c.start).Seconds()
 	f.HeardSeconds, f.SpeechSeconds = c.ear.heard(), c.ear.spoken()
 	f.Digits = string(c.ear.digits)
-	f.Sound, f.TextTelephone = string(kind), kind == sound.Text
+	f.Sound, f.Distant, f.TextTelephone = string(kind), c.ear.sound != nil && c.ear.sound.Distant(), kind == sound.Text
 }
 
 // statement is when an item of evidence came to its present ratio.

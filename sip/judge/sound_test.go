@@ -225,7 +225,7 @@ func TestSentenceAgain(t *testing.T) {
 	caller, far := newStream(1.1), newStream(1)
 	for i, seed := range []uint64{3, 4, 5, 3} {
 		pause := []float64{0.2, 1.1, -0.3, 0.6}[i]
-		caller.room(2.4 + pause).message(seed, 6).room(1.6 - pause)
+		caller.room(2.4+pause).message(seed, 6).room(1.6 - pause)
 		far.room(0.5).talk(2).room(7.5)
 	}
 	c := converse(t, bench(t, nil), caller.packets, far.packets)
