@@ -95,7 +95,7 @@ const (
 // Defaults is the configuration without what must be given: caller_address.
 func Defaults() Config {
 	return Config{
-		Ports:        Ports{Min: 16384, Max: 32767, Rest: 10 * time.Second},
+		Ports:        Ports{Min: 16384, Max: 32767, Rest: 3 * time.Second},
 		Timeout:      Timeout{Initial: 30 * time.Second, Running: 15 * time.Second},
 		Latch:        LatchAny,
 		LatchPackets: 3,

@@ -108,7 +108,7 @@ func (l *Layer) addSocket(pc net.PacketConn) (*socket, error) {
 func (l *Layer) readUDP(s *socket) error {
 	return s.conn.serve(func(b []byte, from netip.AddrPort, at time.Time, more int) {
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		if more > 0 {
+		if more >= 3 {
 			l.behind.Add(1)
 			defer l.behind.Add(-1)
 		}
