@@ -245,6 +245,22 @@ func (d *Door) sweep(now time.Time) {
 	}
 }
 
+// sweeping sweeps the door's books now and then.
+func (d *Door) sweeping(done <-chan struct{}) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			d.sweep(now)
+		}
+	}
+}
+
+const sweepEvery = 2 * time.Second
+
 // attempt is what tells copies of one INVITE that came by different ways
 // (RFC 3261 section 8.2.2.2).
 func attempt(req *sipmsg.Request) string {

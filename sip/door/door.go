@@ -217,7 +217,7 @@ func New(cfg Config, deps Deps) (*Door, error) {
 	}
 	d.gate = newGate(d)
 	d.limits = limit.New(cfg.Limits)
-	d.hearings = newHearings(d)
+	d.hearings = newHearings(d.deps.Analysts)
 	d.films.all = map[string]*film{}
 
 	d.hands = make(chan *call)
@@ -282,6 +282,7 @@ func (d *Door) Serve(ctx context.Context) error {
 		}()
 	}
 	d.hearings.start()
+	serving.Go(func() { d.sweeping(lctx.Done()) })
 	for range 2 * runtime.GOMAXPROCS(0) {
 		serving.Go(func() { d.lend(lctx.Done()) })
 	}

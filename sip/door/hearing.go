@@ -3,8 +3,6 @@ package door
 import (
 	"fmt"
 	"maps"
-	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,89 +17,6 @@ import (
 	"github.com/portero/portero/sip/judge"
 	"github.com/portero/portero/sip/sdp"
 )
-
-// A fixed pool of workers hears the callers of all calls. Each worker looks
-// after its share of them every hearEvery, a part of the share at each of its
-// turns; so the analysis costs no wake-up per packet, never has a core for long,
-// and when it is late only the rings of its calls fill.
-const (
-	hearEvery = 100 * time.Millisecond
-	turns     = 10
-	// hearBehind lets packets that arrived before a moment reach the ring before
-	// the judge is told that the moment is over.
-	hearBehind = 20 * time.Millisecond
-	// sweepTurns is how many turns pass between sweeps of the door's books.
-	sweepTurns = 200
-)
-
-type hearings struct {
-	d       *Door
-	workers []*worker
-	next    atomic.Uint32
-	done    chan struct{}
-	running sync.WaitGroup
-}
-
-type worker struct {
-	mu   sync.Mutex
-	sets [turns]map[*hearing]struct{}
-}
-
-func newHearings(d *Door) *hearings {
-	h := &hearings{d: d, done: make(chan struct{})}
-	n := d.deps.Analysts
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	for range n {
-		w := &worker{}
-		for i := range w.sets {
-			w.sets[i] = map[*hearing]struct{}{}
-		}
-		h.workers = append(h.workers, w)
-	}
-	return h
-}
-
-func (h *hearings) start() {
-	for i, w := range h.workers {
-		h.running.Add(1)
-		go func() {
-			defer h.running.Done()
-			if h.d.deps.Analysts > 0 {
-				behind()
-			}
-			tick := time.NewTicker(hearEvery / turns)
-			n := 0
-			defer tick.Stop()
-			for {
-				select {
-				case <-h.done:
-					return
-				case now := <-tick.C:
-					w.turn(n%turns, now)
-					if n++; i == 0 && n%sweepTurns == 0 {
-						h.d.sweep(now)
-					}
-				}
-			}
-		}()
-	}
-}
-
-func (h *hearings) stop() {
-	close(h.done)
-	h.running.Wait()
-}
-
-func (w *worker) turn(n int, now time.Time) {
-	w.mu.Lock()
-	all := slices.Collect(maps.Keys(w.sets[n]))
-	w.mu.Unlock()
-	for _, h := range all {
-		h.listen(now.Add(-hearBehind))
-	}
-}
 
 // hearing is the analysis of one call's caller. The judge's Call is touched
 // only under mu, which a worker holds while it works; workers stand behind all
@@ -140,12 +55,7 @@ func (c *call) startHearing() {
 		v := c.judged.Verdict()
 		h.verdict.Store(&v)
 	}
-	ws := c.d.hearings.workers
-	n := int(c.d.hearings.next.Add(1))
-	h.w, h.set = ws[n%len(ws)], n/len(ws)%turns
-	h.w.mu.Lock()
-	h.w.sets[h.set][h] = struct{}{}
-	h.w.mu.Unlock()
+	c.d.hearings.share(h)
 	c.hearing = h
 }
 
@@ -294,9 +204,7 @@ func (c *call) stopHearing() {
 		return
 	}
 	h.leaving = true
-	h.w.mu.Lock()
-	delete(h.w.sets[h.set], h)
-	h.w.mu.Unlock()
+	h.w.forget(h)
 	c.windUp(h)
 }
 
