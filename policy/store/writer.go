@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type row struct {
 type writer struct {
 	s       *Store
 	lines   lines
+	text    []byte // of the lines that are written next
 	pending []row
 	broken  bool // the last transaction failed
 }
@@ -94,20 +96,22 @@ func (w *writer) run() {
 // take moves r and what waits behind it, a batch at most, to the JSON lines and
 // to the pending rows.
 func (w *writer) take(r Record) {
-	var text []byte
+	w.text = w.text[:0]
 	for n := 1; ; n++ {
 		if ready, err := marshal(&r); err != nil {
 			w.s.ill.drop(err, r.CallID)
 		} else {
 			w.pending = append(w.pending, ready)
-			text = append(append(text, ready.text...), '\n')
+			if w.lines.path != "" {
+				w.text = append(append(w.text, ready.text...), '\n')
+			}
 		}
 		if n == batch || len(w.s.queue) == 0 {
 			break
 		}
 		r = <-w.s.queue
 	}
-	w.s.ill.line(w.lines.write(text))
+	w.s.ill.line(w.lines.write(w.text))
 	for w.broken && len(w.pending) > w.s.cfg.Queue {
 		w.s.ill.drop(fmt.Errorf("%d records wait for SQLite already", w.s.cfg.Queue), w.pending[0].callID)
 		w.pending = w.pending[1:]
@@ -147,24 +151,42 @@ func (w *writer) flush() {
 	w.pending = nil
 }
 
+// insert writes rows in one transaction, several with a statement: that, more than
+// SQLite, is what a row costs.
 func (w *writer) insert(rows []row) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
 	defer cancel()
 	return w.s.inTx(ctx, func(tx *sql.Tx) error {
-		st, err := tx.PrepareContext(ctx, `INSERT OR REPLACE INTO calls
-			(id, call_id, invite_at, from_number, class, outcome, record) VALUES (?, ?, ?, ?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		defer st.Close()
-		one := context.WithoutCancel(ctx) // the driver watches one that can end with a goroutine a row
-		for _, r := range rows {
-			if _, err := st.ExecContext(one, r.id, r.callID, r.at, r.from, r.class, r.outcome, string(r.text)); err != nil {
+		for _, n := range []int{together, 1} {
+			if len(rows) < n {
+				continue
+			}
+			st, err := tx.PrepareContext(ctx, insertRows(n))
+			if err != nil {
 				return err
+			}
+			defer st.Close()
+			one := context.WithoutCancel(ctx) // the driver watches one that can end with a goroutine a statement
+			args := make([]any, 0, n*7)
+			for ; len(rows) >= n; rows = rows[n:] {
+				args = args[:0]
+				for _, r := range rows[:n] {
+					args = append(args, r.id, r.callID, r.at, r.from, r.class, r.outcome, string(r.text))
+				}
+				if _, err := st.ExecContext(one, args...); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
+}
+
+const together = 16
+
+func insertRows(n int) string {
+	return `INSERT OR REPLACE INTO calls (id, call_id, invite_at, from_number, class, outcome, record) VALUES ` +
+		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?), ", n), ", ")
 }
 
 // sweep deletes a chunk of what is too old and says when to look again.

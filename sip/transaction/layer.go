@@ -82,7 +82,6 @@ func (l *Layer) Receive(m sipmsg.Message, raw []byte, f transport.Flow, at time.
 		l.request(Incoming{Req: m, Raw: raw, Flow: f, At: at})
 	case *sipmsg.Response:
 		m.SetTransport(f.Transport)
-		m.SetSource(f.Remote.String())
 		l.response(m, f)
 	}
 }
