@@ -60,7 +60,7 @@ type Ports struct {
 	Max int `yaml:"max"`
 	// Rest is how long a pair is left alone after its call, so that late packets
 	// do not reach the next: 0s to 10m. When no other pair is free, the one that
-	// rested longest is taken. Default: 10s.
+	// rested longest is taken. Default: 3s.
 	Rest time.Duration `yaml:"rest"`
 }
 
