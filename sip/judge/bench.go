@@ -115,9 +115,10 @@ func (b *Bench) Open(a Arrival) (*Call, policy.Decision, error) {
 // Drops reports whether a datagram bears a signature whose messages are dropped
 // before they are parsed.
 func (b *Bench) Drops(raw []byte) bool {
-	if b == nil || b.Signatures == nil {
+	if b == nil {
 		return signature.Default().Drops(raw)
 	}
+	b.once.Do(b.prepare)
 	return b.Signatures.Drops(raw)
 }
 
