@@ -42,16 +42,24 @@ func (d *dues) Pop() any {
 
 // follow begins to look after a call.
 func (t *reader) follow(c *call) {
-	c.due = t.now.Add(c.patience(t.crowd()))
+	c.due = t.now.Add(t.patience(c, t.crowd()))
 	heap.Push(&t.dues, c)
 }
 
 // hasten looks at a call earlier if a message has made it so.
 func (t *reader) hasten(c *call) {
-	if until := c.last.Add(c.patience(t.crowd())); until.Before(c.due) {
+	if until := c.last.Add(t.patience(c, t.crowd())); until.Before(c.due) {
 		c.due = until
 		heap.Fix(&t.dues, c.place)
 	}
+}
+
+// patience is how long after its last sign of life more of a call is expected.
+func (t *reader) patience(c *call, many bool) time.Duration {
+	if d := t.options.Linger; d > 0 && c.invited && !c.ended().IsZero() {
+		return d
+	}
+	return c.patience(many)
 }
 
 // crowd says whether so many are followed that those that are no calls get little.
@@ -61,7 +69,7 @@ func (t *reader) crowd() bool { return len(t.calls) > maxIdle }
 func (t *reader) over() {
 	for len(t.dues) > 0 && !t.dues[0].due.After(t.now) {
 		c := t.dues[0]
-		if until := c.last.Add(c.patience(t.crowd())); !until.Before(t.now) {
+		if until := c.last.Add(t.patience(c, t.crowd())); !until.Before(t.now) {
 			c.due = until.Add(time.Nanosecond)
 			heap.Fix(&t.dues, 0)
 			continue
@@ -72,7 +80,7 @@ func (t *reader) over() {
 	// A crowd begins: those that were to be waited for long are not.
 	if t.crowd() && !t.crowded {
 		for _, c := range t.dues {
-			if until := c.last.Add(c.patience(true)); until.Before(c.due) {
+			if until := c.last.Add(t.patience(c, true)); until.Before(c.due) {
 				c.due = until
 			}
 		}

@@ -22,6 +22,9 @@ type Options struct {
 	// AsTheyEnd tells each call when it is over, and not in the order in which
 	// the calls began: for who waits for them.
 	AsTheyEnd bool
+	// Linger is how long after its last message a call that has ended is waited
+	// for; 0: 64 s, by when every retransmission has come.
+	Linger time.Duration
 	// Messages asks for the SIP messages of each call: up to 2,000, and 512 KiB of
 	// their bytes, a call. Without it none are held.
 	Messages bool

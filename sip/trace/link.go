@@ -70,6 +70,8 @@ func (n *network) link(t layers.LinkType, b []byte, s *segment, depth int) bool 
 		return n.link(layers.LinkType(binary.LittleEndian.Uint32(b[8:])), b[binary.LittleEndian.Uint32(b):], s, depth+1)
 	case linkNFLOG:
 		return n.nflog(b, s, depth)
+	case LinkHEP:
+		return hepPacket(b, s)
 	case linkExportedPDU:
 		return exportedPDU(b, s)
 	case layers.LinkTypeIEEE802_11, layers.LinkTypePrismHeader, layers.LinkTypeIEEE80211Radio, linkAVS, linkPPI:

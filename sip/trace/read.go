@@ -3,7 +3,6 @@ package trace
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -36,30 +35,6 @@ type Summary struct {
 	StraysLeftOut int
 	Faxes         []Fax // T.38 that no call announced, at most 1,000
 	Sealed        int   // TLS connections without their keys: all where keys were given, else those on port 5061
-}
-
-// Read reads a capture and tells each call when it is over, in the order in
-// which the calls began (a call that outlasts 10,000 later ones comes after
-// them). The error is that of the reading: it wraps ErrCut where the file was
-// cut off. The calls and the summary are good up to there.
-func Read(r io.Reader, o Options, each func(*Call)) (Summary, error) {
-	c, err := OpenCapture(r)
-	if err != nil {
-		return Summary{}, err
-	}
-	t := newReader(o, each)
-	c.Secrets = t.secrets
-	for {
-		p, err := c.Next()
-		if err == io.EOF {
-			err = nil
-			return t.finish(), nil
-		}
-		if err != nil {
-			return t.finish(), err
-		}
-		t.packet(p)
-	}
 }
 
 // reader rebuilds calls from packets.
