@@ -17,11 +17,20 @@ type inspectCmd struct {
 	inspectFilter
 	inspectKeep
 
-	JSON     bool     `xor:"form" help:"One JSON document a capture, a line each."`
-	CSV      bool     `xor:"form" help:"A line a call, for spreadsheets."`
-	Config   string   `type:"path" placeholder:"FILE" help:"Configuration whose trunks, rules and judgement apply (YAML). Without it: no trunks, no rules, built-in judgement."`
-	NoJudge  bool     `help:"Rebuild the calls and do not judge them: the voices are not listened to, which is most of the work."`
-	Captures []string `arg:"" name:"capture" help:"pcap, pcapng or snoop files, also compressed with gzip or zstd; - is standard input."`
+	JSON    bool   `xor:"form" help:"One JSON document a capture, a line each."`
+	CSV     bool   `xor:"form" help:"A line a call, for spreadsheets."`
+	Config  string `type:"path" placeholder:"FILE" help:"Configuration whose trunks, rules and judgement apply (YAML). Without it: no trunks, no rules, built-in judgement."`
+	NoJudge bool   `help:"Rebuild the calls and do not judge them: the voices are not listened to, which is most of the work."`
+
+	inspectSources
+}
+
+// Validate looks at flags that depend on each other; kong asks it.
+func (c *inspectCmd) Validate() error {
+	if err := c.inspectFilter.Validate(); err != nil {
+		return err
+	}
+	return c.inspectSources.check()
 }
 
 // Help is shown below the flags.
@@ -36,7 +45,11 @@ A page shows 10 minutes of a call, and holds what --html-calls and --html-mb all
 
 Signed callers' numbers are verified if the configuration says so, with the certificates that it names; none is fetched.
 
-A capture that is cut off is read up to the cut, with a warning on standard error.
+A capture that is cut off is read up to the cut, with a warning on standard error. The captures in a directory, and in those below it, are read in the order of their first packets, each for itself; with --join all are read as one.
+
+What is happening now can be read as well: tcpdump -U -w - | portero inspect -, an interface, or what is mirrored by HEP. Calls are then told as they end, five seconds after their last message, and those still open at the end. SIGINT ends it.
+
+SIP over TLS and secure WebSocket is read with --keylog, or with the secrets in a pcapng file.
 
 Exit status: 0 when every capture was read, also when no call is let through by the filters; 1 when one could not be read (a line on standard error for each; the others are still read), when there is no such --call, when a file cannot be written, or the configuration is wrong; 2 when the command line is wrong.`
 }
@@ -68,14 +81,25 @@ func (c *inspectCmd) Run(p printer) error {
 		defer c.studio.close() //nolint:errcheck // nothing is left to do
 	}
 	var failed error
-	for _, name := range c.Captures {
+	sources, err := c.sources(func(format string, args ...any) {
+		fmt.Fprintf(p.Err(), "inspect: "+format+"\n", args...)
+	})
+	if err != nil {
+		return err
+	}
+	keys, err := c.keys(sources, p)
+	if err != nil {
+		return err
+	}
+	for _, src := range sources {
 		o, err := lab.options()
 		if err != nil {
 			return err
 		}
-		if err := c.capture(p, o, name); err != nil {
+		o.Keys = keys
+		if err := c.capture(p, o, src); err != nil {
 			failed = errReported
-			fmt.Fprintf(p.Err(), "inspect: %s: %v\n", name, err)
+			fmt.Fprintf(p.Err(), "inspect: %s: %v\n", src.name, err)
 		}
 	}
 	if c.studio != nil {
@@ -89,13 +113,12 @@ func (c *inspectCmd) Run(p printer) error {
 	return failed
 }
 
-// capture reads one file. The error says why it was not read to its end.
-func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
-	in, err := openCapture(name)
-	if err != nil {
-		return err
+// capture reads one source. The error says why it was not read to its end.
+func (c *inspectCmd) capture(p printer, o trace.Options, src source) error {
+	name := src.name
+	if src.live {
+		o.AsTheyEnd, o.Linger = true, liveLinger
 	}
-	defer in.Close() //nolint:errcheck // only read
 	warn := func(format string, args ...any) {
 		fmt.Fprintf(p.Err(), "inspect: %s: warning: %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -123,7 +146,7 @@ func (c *inspectCmd) capture(p printer, o trace.Options, name string) error {
 	if c.studio != nil {
 		s.told = func(number int, call *trace.Call, shown bool) { c.studio.told(name, number, call, shown, warn) }
 	}
-	sum, err := readCapture(in, o, s.take, warn)
+	sum, err := src.read(o, s.take, warn)
 	c.found += s.shown
 	if err == nil || sum.Packets > 0 {
 		if werr := s.end(sum); werr != nil {

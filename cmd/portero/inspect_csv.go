@@ -58,6 +58,7 @@ func (l *lines) call(number int, c *trace.Call) {
 		fields[i] = harmless(fields[i])
 	}
 	_ = l.out.Write(fields) // end tells
+	l.out.Flush()           // the next call may be long in coming
 }
 
 // media is a stream in four fields, and the keys in it.

@@ -242,7 +242,6 @@ func TestInspectUnreadable(t *testing.T) {
 		calls      string // what standard output holds
 	}{
 		{missing, "no such file or directory", exitFailed, ""},
-		{dir, "is a directory", exitFailed, ""},
 		{write("empty.pcap", nil), "the file is empty", exitFailed, ""},
 		{write("text.pcap", []byte("not a capture")), "not a capture", exitFailed, ""},
 		{write("header.pcap", whole[:12]), "file header", exitFailed, ""},

@@ -92,10 +92,18 @@ func openCapture(name string) (io.ReadCloser, error) {
 // for whole: warn is told of the cut, and of packets that are not read. Where
 // nothing can be read, that is the error.
 func readCapture(in io.Reader, o trace.Options, each func(*trace.Call), warn func(format string, args ...any)) (trace.Summary, error) {
-	sum, err := trace.Read(in, o, each)
+	return readSource(func() (trace.Summary, error) { return trace.Read(in, o, each) }, warn)
+}
+
+// readSource does what readCapture does for another way of reading.
+func readSource(read func() (trace.Summary, error), warn func(format string, args ...any)) (trace.Summary, error) {
+	sum, err := read()
 	if errors.Is(err, trace.ErrCut) && sum.Packets > 0 {
 		warn("%v; what stands before was read", err)
 		err = nil
+	}
+	if sum.Sealed > 0 {
+		warn("%d TLS connections could not be read for want of their secrets; --keylog names a file with them", sum.Sealed)
 	}
 	unread := 0
 	for link, n := range sum.Skipped {
