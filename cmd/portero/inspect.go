@@ -25,14 +25,6 @@ type inspectCmd struct {
 	inspectSources
 }
 
-// Validate looks at flags that depend on each other; kong asks it.
-func (c *inspectCmd) Validate() error {
-	if err := c.inspectFilter.Validate(); err != nil {
-		return err
-	}
-	return c.inspectSources.check()
-}
-
 // Help is shown below the flags.
 func (inspectCmd) Help() string {
 	return `Each call in the captures is rebuilt, INVITE to BYE with its RTP streams, and judged as a live call would have been.
@@ -56,7 +48,7 @@ Exit status: 0 when every capture was read, also when no call is let through by 
 
 // Validate refuses what cannot be meant; kong asks it.
 func (c *inspectCmd) Validate() error {
-	return errors.Join(c.inspectFilter.check(), c.inspectKeep.check())
+	return errors.Join(c.inspectFilter.check(), c.inspectKeep.check(), c.inspectSources.check())
 }
 
 // Run inspects the captures one after the other.
