@@ -243,14 +243,14 @@ func (l *Listener) Score() Score {
 	s.LLR = l.model.LLR(l.Features(), s.SpeechSeconds)
 	s.Uncertainty = l.model.Cal.Spread(s.SpeechSeconds)
 	s.PSynthetic = 1 / (1 + math.Exp(-s.LLR))
-	s.Says = says(s.LLR, s.SpeechSeconds)
+	s.Says = says(s.LLR, s.Uncertainty, s.SpeechSeconds)
 	if r := l.Reasons(); len(r) > 0 {
 		s.Says += ": " + because(r)
 	}
 	return s
 }
 
-func says(llr, seconds float64) string {
+func says(llr, spread, seconds float64) string {
 	what := ""
 	switch times := math.Exp(math.Abs(llr)); {
 	case math.Abs(llr) < 0.3:
@@ -260,7 +260,7 @@ func says(llr, seconds float64) string {
 	default:
 		what = fmt.Sprintf("is %.1f times likelier from a person than from a synthesizer", times)
 	}
-	return fmt.Sprintf("the sound of the voice %s (%.0f s of speech)", what, seconds)
+	return fmt.Sprintf("the sound of the voice %s (%.0f s of speech; give or take a factor of %.1f)", what, seconds, math.Exp(spread))
 }
 
 // Evidence is the score as evidence "voice.synthetic"; none while the Listener abstains.

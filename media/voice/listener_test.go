@@ -104,7 +104,7 @@ func TestSays(t *testing.T) {
 		{-1, "2.7 times likelier from a person"},
 		{0.1, "as well be a person's"},
 	} {
-		if got := says(c.llr, 6.2); !strings.Contains(got, c.want) || !strings.Contains(got, "6 s of speech") {
+		if got := says(c.llr, math.Ln2, 6.2); !strings.Contains(got, c.want) || !strings.Contains(got, "6 s of speech; give or take a factor of 2.0") {
 			t.Errorf("LLR %g: %q does not say %q", c.llr, got, c.want)
 		}
 	}
