@@ -292,7 +292,7 @@ func (c *voiceTrainCmd) Run(p printer) error {
 	}
 	say("model made; measuring what held-out models say")
 	evaluate(clips, noises, o.Seed, func(clip *training.Clip, x []float64, seconds float64) float64 {
-		return m.Cal.Apply(held.Raw(clip, x), seconds)
+		return training.By(held.Model(clip), m.Cal, x, seconds)
 	}).Text(p.Out())
 	var b bytes.Buffer
 	if err := m.Write(&b); err != nil {
@@ -330,7 +330,9 @@ func (c *voiceEvalCmd) Run(p printer) error {
 	}
 	o := c.options()
 	title := "Synthetic speech: a model's figures"
-	judge := func(_ *training.Clip, x []float64, seconds float64) float64 { return m.LLR(x, seconds) }
+	judge := func(_ *training.Clip, x []float64, seconds float64) float64 {
+		return training.By(m, m.Cal, x, seconds)
+	}
 	if c.HeldOut {
 		title = "Synthetic speech: figures of sources, speakers and synthesizers not trained on"
 		all, rows := training.Prepare(clips, noises, o)
@@ -343,7 +345,7 @@ func (c *voiceEvalCmd) Run(p printer) error {
 			return err
 		}
 		judge = func(clip *training.Clip, x []float64, seconds float64) float64 {
-			return cal.Apply(held.Raw(clip, x), seconds)
+			return training.By(held.Model(clip), cal, x, seconds)
 		}
 	}
 	e := evaluate(clips, noises, o.Seed, judge)

@@ -214,7 +214,8 @@ func (l *Listener) Features() []float64 {
 // FeatureNames are the names of Features.
 func FeatureNames() []string { return featureNames }
 
-// Abstains says why nothing can be said of the speech so far; empty if something can.
+// Abstains says why nothing can be said of what was heard so far, whatever the
+// model; empty if something can.
 func (l *Listener) Abstains() string {
 	switch a := &l.activity; {
 	case a.SpeechSeconds() < minSpeech:
@@ -229,6 +230,14 @@ func (l *Listener) Abstains() string {
 	return ""
 }
 
+// strange says that the features x are unlike speech that the model knows.
+func (l *Listener) strange(x []float64) string {
+	if l.model.Strangeness(x) > l.model.Strange {
+		return "unlike any speech that the model has learnt from"
+	}
+	return ""
+}
+
 // Score judges the speech so far.
 func (l *Listener) Score() Score {
 	s := Score{
@@ -236,17 +245,18 @@ func (l *Listener) Score() Score {
 		Seconds:       l.activity.Seconds(),
 		PSynthetic:    0.5,
 	}
-	if s.Abstained = l.Abstains(); s.Abstained != "" {
+	if s.Abstained = l.Abstains(); s.Abstained == "" {
+		s.Abstained = l.strange(l.Features())
+	}
+	if s.Abstained != "" {
 		s.Says = "the voice is not judged: " + s.Abstained
 		return s
 	}
-	s.LLR = l.model.LLR(l.Features(), s.SpeechSeconds)
+	s.LLR = l.model.LLR(l.feats, s.SpeechSeconds)
 	s.Uncertainty = l.model.Cal.Spread(s.SpeechSeconds)
 	s.PSynthetic = 1 / (1 + math.Exp(-s.LLR))
 	s.Says = says(s.LLR, s.Uncertainty, s.SpeechSeconds)
-	if r := l.Reasons(); len(r) > 0 {
-		s.Says += ": " + because(r)
-	}
+	s.Says += ": " + because(l.reasons(l.feats))
 	return s
 }
 

@@ -21,6 +21,7 @@ type Model struct {
 	Classes  []string    `json:"classes"`  // of the linear model: human and kinds of synthesis
 	Weights  [][]float64 `json:"weights"`  // of each class, of the standardised features, cut at ±4
 	Bias     []float64   `json:"bias"`     // of each class
+	Strange  float64     `json:"strange"`  // the strangeness of speech over which nothing is said
 	Trees    []Tree      `json:"trees"`
 	Blend    float64     `json:"blend"` // share of the trees, 0..1
 	Cal      Calibration `json:"calibration"`
@@ -105,6 +106,8 @@ func (m *Model) check() error {
 		return fmt.Errorf("classes are %q: human and 1 to %d kinds of synthesis are needed", m.Classes, maxClasses-1)
 	case len(m.Weights) != len(m.Classes) || len(m.Bias) != len(m.Classes):
 		return fmt.Errorf("weights and bias are of %d and %d classes, %d are needed", len(m.Weights), len(m.Bias), len(m.Classes))
+	case !(m.Strange > .5):
+		return fmt.Errorf("strange is %g: over 0.5 is needed, or nothing would be judged", m.Strange)
 	case m.Blend < 0 || m.Blend > 1:
 		return fmt.Errorf("blend is %g, 0 to 1 is allowed", m.Blend)
 	case m.Cal.Least > 0 || m.Cal.Most < 0:
@@ -164,6 +167,17 @@ const maxClasses = 8
 // standardised is feature i as the linear model takes it.
 func (m *Model) standardised(i int, x float64) float64 {
 	return math.Max(-4, math.Min(4, (x-m.Mean[i])/m.Scale[i]))
+}
+
+// Strangeness is how unlike the speech that the model learnt from features are:
+// their mean distance from what is usual, in standard deviations, each at most 8.
+// Speech has about 0.7, music 1.2 to 2.
+func (m *Model) Strangeness(x []float64) float64 {
+	sum := 0.0
+	for i, v := range x {
+		sum += math.Min(8, math.Abs(v-m.Mean[i])/m.Scale[i])
+	}
+	return sum / float64(len(x))
 }
 
 // planes writes the linear model's log-odds of each class.

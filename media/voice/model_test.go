@@ -38,6 +38,7 @@ func TestReadModelRefuses(t *testing.T) {
 		{"too many classes", func(m *Model) { m.Classes = append(m.Classes, "a", "b", "c", "d", "e", "f", "g", "h") }, "human and 1 to 7"},
 		{"mean missing", func(m *Model) { m.Mean = nil }, "mean and scale"},
 		{"scale 0", func(m *Model) { m.Scale[3] = 0 }, "scale[3]"},
+		{"strange", func(m *Model) { m.Strange = 0 }, "strange is 0"},
 		{"blend", func(m *Model) { m.Blend = 1.5 }, "blend is 1.5"},
 		{"calibration", func(m *Model) { m.Cal.Most = -1 }, "0 must lie between"},
 		{"slope", func(m *Model) { m.Cal.Slope, m.Cal.Growth = -1, 0 }, "slope"},
@@ -90,5 +91,32 @@ func TestTree(t *testing.T) {
 	}
 	if got := tree.value([]float64{0, math.NaN()}); got != 1 {
 		t.Errorf("NaN gives %g, want the right leaf", got)
+	}
+}
+
+// What lies far from all speech in every feature is strange, and the mean is not.
+func TestStrangeness(t *testing.T) {
+	m := Default()
+	x := append([]float64(nil), m.Mean...)
+	if s := m.Strangeness(x); s != 0 {
+		t.Errorf("the mean has strangeness %g", s)
+	}
+	for i := range x {
+		x[i] += 3 * m.Scale[i]
+	}
+	if s := m.Strangeness(x); math.Abs(s-3) > 1e-9 || s < m.Strange {
+		t.Errorf("3 deviations off have strangeness %g; %g is allowed", s, m.Strange)
+	}
+	l := NewListener(m)
+	l.Frame(atLevel(talk(8, 1), -26, -70, 0))
+	if s := l.Score(); s.Abstained != "" {
+		t.Fatalf("abstained: %s", s.Abstained)
+	}
+	odd := *m
+	odd.Strange = .51
+	l = NewListener(&odd)
+	l.Frame(atLevel(talk(8, 1), -26, -70, 0))
+	if s := l.Score(); !strings.Contains(s.Abstained, "unlike any speech") || s.LLR != 0 || l.Reasons() != nil || len(l.Evidence()) != 0 {
+		t.Errorf("%+v: want an abstention", s)
 	}
 }

@@ -86,7 +86,13 @@ func (l *Listener) Reasons() []Reason {
 	if l.Abstains() != "" {
 		return nil
 	}
-	x := l.Features()
+	if x := l.Features(); l.strange(x) == "" {
+		return l.reasons(x)
+	}
+	return nil
+}
+
+func (l *Listener) reasons(x []float64) []Reason {
 	each := make([]float64, len(x))
 	l.model.contributions(x, each)
 	slope := l.model.Cal.slope(l.activity.SpeechSeconds())

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sort"
+
+	"github.com/portero/portero/media/voice"
 )
 
 // MovesAt is the ratio from which the score alone moves a call by the default
@@ -12,8 +14,16 @@ import (
 var MovesAt = 2 * math.Log(4)
 
 // Judge gives the log-likelihood ratio of a clip's features after the given
-// speech, s.
+// speech, s; NaN if it says nothing.
 type Judge func(c *Clip, x []float64, seconds float64) float64
+
+// By is the judgement of a model, calibrated by cal.
+func By(m *voice.Model, cal voice.Calibration, x []float64, seconds float64) float64 {
+	if m.Strangeness(x) > m.Strange {
+		return math.NaN()
+	}
+	return cal.Apply(m.Raw(x), seconds)
+}
 
 // Evaluation is what a judge is worth.
 type Evaluation struct {
@@ -93,7 +103,9 @@ func scores(clips []Clip, rows []Measured, condition, stage int, judge Judge) []
 	for _, r := range rows {
 		if r.Condition == condition && r.Stage == stage {
 			c := &clips[r.Clip]
-			s = append(s, Scored{judge(c, r.X, r.Seconds), c.Synthetic, c.Source, c.Kind, c.Speaker, c.Language})
+			if llr := judge(c, r.X, r.Seconds); !math.IsNaN(llr) {
+				s = append(s, Scored{llr, c.Synthetic, c.Source, c.Kind, c.Speaker, c.Language})
+			}
 		}
 	}
 	return s
@@ -125,10 +137,10 @@ func against(s []Scored, kind string) []Scored {
 // group fills in the tables by group, source and synthesizer.
 func (e *Evaluation) group() {
 	at5 := threshold(e.Clips, .05)
-	collect := func(of func(Scored) []string) []Group {
+	collect := func(scores []Scored, of func(Scored) []string) []Group {
 		by := map[string]*Group{}
 		var names []string
-		for _, c := range e.Clips {
+		for _, c := range scores {
 			for _, name := range of(c) {
 				g := by[name]
 				if g == nil {
@@ -153,7 +165,7 @@ func (e *Evaluation) group() {
 		}
 		return out
 	}
-	e.Groups = collect(func(c Scored) []string {
+	e.Groups = collect(e.Clips, func(c Scored) []string {
 		if c.Synthetic {
 			return nil
 		}
@@ -166,10 +178,16 @@ func (e *Evaluation) group() {
 		}
 		return of
 	})
-	e.Sources = collect(func(c Scored) []string {
+	e.Groups = append(e.Groups, collect(e.Calls, func(c Scored) []string {
+		if c.Synthetic {
+			return nil
+		}
+		return []string{"whole calls, all people", "whole calls, kind " + c.Kind}
+	})...)
+	e.Sources = collect(e.Clips, func(c Scored) []string {
 		return []string{map[bool]string{false: "people, ", true: "machines, "}[c.Synthetic] + c.Source}
 	})
-	e.Voices = collect(func(c Scored) []string {
+	e.Voices = collect(e.Clips, func(c Scored) []string {
 		if !c.Synthetic {
 			return nil
 		}

@@ -60,6 +60,7 @@ func fit(clips []Clip, rows []Row, keep func(*Clip) bool, o Options) (*voice.Mod
 			z[i][j] = math.Max(-4, math.Min(4, (v-m.Mean[j])/m.Scale[j]))
 		}
 	}
+	m.Strange = strange(m, x)
 	var class []int
 	m.Classes, class = classes(clips, kept)
 	beta, err := softmax(z, class, w, len(m.Classes), o.LinearRidge)
@@ -70,6 +71,16 @@ func fit(clips []Clip, rows []Row, keep func(*Clip) bool, o Options) (*voice.Mod
 		m.Weights, m.Bias = append(m.Weights, b[:len(b)-1]), append(m.Bias, b[len(b)-1])
 	}
 	return m, nil
+}
+
+// strange is the strangeness that 0.2 % of the rows exceed.
+func strange(m *voice.Model, x [][]float64) float64 {
+	s := make([]float64, len(x))
+	for i := range x {
+		s[i] = m.Strangeness(x[i])
+	}
+	slices.Sort(s)
+	return math.Max(1, s[int(.998*float64(len(s)-1))])
 }
 
 func standardise(m *voice.Model, x [][]float64, w []float64) {
@@ -165,14 +176,14 @@ func HoldOut(clips []Clip, rows []Row, o Options) (*Held, error) {
 	return h, nil
 }
 
-// Raw is the uncalibrated log-odds of the model that never heard the clip.
-func (h *Held) Raw(c *Clip, x []float64) float64 { return h.models[h.fold[c.Source]].Raw(x) }
+// Model is the model that never heard the clip.
+func (h *Held) Model(c *Clip) *voice.Model { return h.models[h.fold[c.Source]] }
 
 // Rows gives every row the raw log-odds of the model that never heard its clip.
 func (h *Held) Rows(clips []Clip, rows []Row) []float64 {
 	raw := make([]float64, len(rows))
 	for i, r := range rows {
-		raw[i] = h.Raw(&clips[r.Clip], r.X)
+		raw[i] = h.Model(&clips[r.Clip]).Raw(r.X)
 	}
 	return raw
 }
@@ -212,7 +223,7 @@ func round(m *voice.Model) {
 			m.Trees[i].Cut[j] = digits(m.Trees[i].Cut[j])
 		}
 	}
-	for _, v := range []*float64{&m.Cal.Slope, &m.Cal.Growth, &m.Cal.Offset, &m.Cal.Least, &m.Cal.Most, &m.Cal.Between, &m.Cal.Within} {
+	for _, v := range []*float64{&m.Strange, &m.Cal.Slope, &m.Cal.Growth, &m.Cal.Offset, &m.Cal.Least, &m.Cal.Most, &m.Cal.Between, &m.Cal.Within} {
 		*v = digits(*v)
 	}
 }
