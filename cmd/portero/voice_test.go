@@ -108,7 +108,7 @@ func TestVoiceScoreForPeople(t *testing.T) {
 	if err := (&voiceScoreCmd{Files: []string{file}}).Run(output{&out, &errs}); err != nil {
 		t.Fatal(err)
 	}
-	if s := out.String(); !strings.HasPrefix(s, file+": 6.0 s, LLR ") || !strings.Contains(s, "s of speech") || strings.Count(s, "\n") != 1 {
+	if s := out.String(); !strings.HasPrefix(s, file+": 6.0 s, LLR ") || !strings.Contains(s, "unlike any speech") || strings.Count(s, "\n") != 1 {
 		t.Errorf("got %q", s)
 	}
 	if err := (&voiceScoreCmd{Model: file, Files: []string{file}}).Run(output{&out, &errs}); err == nil || !strings.Contains(err.Error(), "voice model") {
