@@ -125,8 +125,7 @@ func (g *gatherer) piece(p trace.Piece) {
 
 // recording picks out what passed between the caller and the first hop.
 func (g *gathered) recording(c *trace.Call) (*Recording, error) {
-	first := g.messages[0]
-	invite, err := parse(first.Data)
+	first, invite, err := g.first()
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +163,40 @@ func (g *gathered) recording(c *trace.Call) (*Recording, error) {
 	slices.SortStableFunc(r.steps, func(a, b step) int { return int(a.at - b.at) })
 	r.media(g.rtp)
 	return r, nil
+}
+
+// first is the INVITE at the first hop: of those that a capture at a proxy shows of
+// the call's first request, the one with the fewest Vias, whatever the order in
+// which they were captured.
+func (g *gathered) first() (trace.Piece, *message, error) {
+	var first trace.Piece
+	var invite *message
+	fewest := 0
+	for _, p := range g.messages {
+		m, err := parse(p.Data)
+		if err != nil {
+			return first, nil, err
+		}
+		if m.method() != "INVITE" {
+			continue
+		}
+		if invite != nil && !bytes.Equal(m.get("CSeq"), invite.get("CSeq")) {
+			break
+		}
+		vias := 0
+		for _, v := range m.all("Via") {
+			for vias++; outside(v, ',') < len(v); vias++ {
+				v = v[outside(v, ',')+1:]
+			}
+		}
+		if invite == nil || vias < fewest || vias == fewest && p.At.Before(first.At) {
+			first, invite, fewest = p, m, vias
+		}
+	}
+	if invite == nil {
+		return first, nil, errNoMessage
+	}
+	return first, invite, nil
 }
 
 // ownAddresses are where the caller sends from and says that it is.

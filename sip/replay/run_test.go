@@ -259,12 +259,20 @@ func TestOwnCaptures(t *testing.T) {
 		sent int
 	}{
 		{"key.pcap", func(c *farCall) { c.reply(c.invite, "180 Ringing", ""); c.answer() }, 150},
+		{"proxied.pcap", func(c *farCall) {
+			c.reply(c.invite, "180 Ringing", "")
+			c.answer()
+			c.await("ACK")
+			if m := c.await("INVITE"); m != nil {
+				c.reply(m, "200 OK", c.sdp("0"))
+			}
+		}, -1},
 		{"busy-tcp6.pcapng", func(c *farCall) { c.reply(c.invite, "486 Busy Here", "") }, 0},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			calls := loadFile(t, c.file)
 			res := against(t, newFar(t, "127.0.87.10", c.plan), calls, func(o *Options) { o.SpeedRTP = true })
-			if len(res) != 1 || !res[0].Equal || !res[0].SameFingerprint || res[0].Flow.Sent != c.sent {
+			if len(res) != 1 || !res[0].Equal || !res[0].SameFingerprint || c.sent >= 0 && res[0].Flow.Sent != c.sent || res[0].Flow.Sent > res[0].Recorded.Sent {
 				t.Errorf("%+v", res)
 			}
 		})

@@ -111,7 +111,7 @@ type exporter struct {
 	playing   bool          // the audio was begun, or there is none
 	at        time.Duration // up to where the scenario has told the recording
 	dialog    bool          // a response with rrs was received
-	optional  bool          // the last element is an optional recv
+	optional  []string      // recv elements of what may come or not, ahead of one that must
 	answered  bool
 	ended     bool
 }
@@ -159,8 +159,7 @@ func (e *exporter) step(i int) {
 		e.response(i, s.code(), method, number)
 	default:
 		e.play(s.at)
-		fmt.Fprintf(&e.out, "  <recv request=\"%s\"/>\n", attribute(s.method()))
-		e.optional = false
+		e.mustCome("  <recv request=\"%s\"/>\n", attribute(s.method()))
 		e.at = s.at
 		e.ended = e.ended || s.method() == "BYE"
 	}
@@ -221,7 +220,7 @@ func (e *exporter) send(i int) {
 				codes = slices.DeleteFunc(codes, func(c int) bool { return c == e.rec.steps[j].code() })
 			}
 		}
-		e.recvOptional(codes...)
+		e.mayCome(codes...)
 	case "ACK":
 		e.play(e.next(i))
 	case "BYE":
@@ -237,12 +236,21 @@ func (e *exporter) next(i int) time.Duration {
 	return e.rec.end
 }
 
-// recvOptional takes provisional responses that may come or not.
-func (e *exporter) recvOptional(codes ...int) {
+// mayCome takes responses that may come or not, before what must come next. Of
+// something to be sent next SIPp would not know when to send it.
+func (e *exporter) mayCome(codes ...int) {
 	for _, c := range codes {
-		fmt.Fprintf(&e.out, "  <recv response=\"%d\" optional=\"true\"/>\n", c)
+		e.optional = append(e.optional, fmt.Sprintf("  <recv response=\"%d\" optional=\"true\"/>\n", c))
 	}
-	e.optional = true
+}
+
+// mustCome writes the wait for a message, and for what may come before it.
+func (e *exporter) mustCome(format string, args ...any) {
+	for _, o := range e.optional {
+		e.out.WriteString(o)
+	}
+	e.optional = nil
+	fmt.Fprintf(&e.out, format, args...)
 }
 
 // challenged says whether a request answers a challenge that was recorded.
@@ -275,13 +283,12 @@ func (e *exporter) response(i, code int, method string, number int) {
 			rseq := e.rec.steps[i].get("RSeq")
 			switch {
 			case len(rseq) > 0:
-				fmt.Fprintf(&e.out, "  <recv response=\"%d\" rrs=\"true\">\n    <action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"RSeq:\" check_it=\"true\" assign_to=\"rseq\"/></action>\n  </recv>\n", code)
+				e.mustCome("  <recv response=\"%d\" rrs=\"true\">\n    <action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"RSeq:\" check_it=\"true\" assign_to=\"rseq\"/></action>\n  </recv>\n", code)
 			case code > 100:
-				fmt.Fprintf(&e.out, "  <recv response=\"%d\" rrs=\"true\"/>\n", code)
+				e.mustCome("  <recv response=\"%d\" rrs=\"true\"/>\n", code)
 			default:
-				fmt.Fprintf(&e.out, "  <recv response=\"%d\"/>\n", code)
+				e.mustCome("  <recv response=\"%d\"/>\n", code)
 			}
-			e.optional = false
 			e.dialog = e.dialog || code > 100
 			e.at = e.rec.steps[i].at
 			e.play(e.next(i))
@@ -293,8 +300,8 @@ func (e *exporter) response(i, code int, method string, number int) {
 		attributes = " auth=\"true\""
 	}
 	if method == "INVITE" {
-		if !e.optional {
-			e.recvOptional(100, 180, 181, 182, 183)
+		if len(e.optional) == 0 {
+			e.mayCome(100, 180, 181, 182, 183)
 		}
 		if code < 300 {
 			attributes += " rrs=\"true\""
@@ -302,12 +309,12 @@ func (e *exporter) response(i, code int, method string, number int) {
 			e.answered = e.answered || e.script.isAttempt(number)
 		}
 	}
-	if method == "CANCEL" { // it and the 487 may cross
-		attributes += " optional=\"true\""
-	}
-	fmt.Fprintf(&e.out, "  <recv response=\"%d\"%s/>\n", code, attributes)
-	e.optional = method == "CANCEL"
 	e.at = e.rec.steps[i].at
+	if method == "CANCEL" { // it and the 487 may cross
+		e.mayCome(code)
+		return
+	}
+	e.mustCome("  <recv response=\"%d\"%s/>\n", code, attributes)
 }
 
 // needed says whether a provisional response to an INVITE outside the dialog is
@@ -330,7 +337,7 @@ func (e *exporter) needed(i int) bool {
 
 // pause waits until the recording's time.
 func (e *exporter) pause(until time.Duration) {
-	if ms := (until - e.at).Milliseconds(); ms >= 20 && !e.optional {
+	if ms := (until - e.at).Milliseconds(); ms >= 20 {
 		fmt.Fprintf(&e.out, "  <pause milliseconds=\"%d\"/>\n", ms)
 	}
 	e.at = max(e.at, until)
@@ -338,7 +345,7 @@ func (e *exporter) pause(until time.Duration) {
 
 // play begins the audio, if its time is before another.
 func (e *exporter) play(before time.Duration) {
-	if e.playing || e.optional || !e.dialog || e.audioAt > before {
+	if e.playing || len(e.optional) > 0 || !e.dialog || e.audioAt > before {
 		return
 	}
 	e.playing = true
@@ -385,13 +392,14 @@ func (e *exporter) close() {
 	e.out.WriteString("  <recv response=\"200\"/>\n")
 }
 
-// flat is a message without folded headers: SIPp takes blanks off the beginnings
-// of lines.
+// flat is a message without folded headers, as SIPp takes blanks off the
+// beginnings of lines, and with a bare description.
 func flat(m *message) *message {
 	c := m.clone()
 	for i, l := range c.lines {
 		c.lines[i] = l.with(unfold(l.value()))
 	}
+	c.body = bare(m.body)
 	return c
 }
 
@@ -406,19 +414,45 @@ func (e *exporter) message(attributes string, m *message) {
 	text = words.ReplaceAllString(text, "[$1]")
 	text = strings.Replace(text, "marklength0", "[len]", 1)
 	text = keywords.Replace(text)
-	for i := range maxSections {
-		port := "[media_port]"
-		if i > 0 {
-			port = "[media_port+" + strconv.Itoa(2*i) + "]"
-		}
-		text = strings.ReplaceAll(text, " "+strconv.Itoa(markPort+2*i)+" ", " "+port+" ")
-		text = strings.ReplaceAll(text, "a=rtcp:"+strconv.Itoa(markPort+2*i+1), "a=rtcp:[media_port+"+strconv.Itoa(2*i+1)+"]")
-	}
+	text = mediaLine.ReplaceAllStringFunc(text, mediaPort)
 	if len(m.body) == 0 {
 		text = strings.TrimRight(text, "\n") + "\n\n"
 	}
 	fmt.Fprintf(&e.out, "  <send%s><![CDATA[\n%s]]></send>\n", attributes, text)
-	e.optional = false
+	e.optional = nil
+}
+
+// mediaLine is the line of a section with a port of ours.
+var mediaLine = regexp.MustCompile(`(?m)^m=[^ ]+ +6\d{4}\b`)
+
+// mediaPort puts SIPp's keyword for a port in, which it takes on the lines of
+// audio and video only. The ports of other media nobody listens on.
+func mediaPort(line string) string {
+	at := strings.LastIndexByte(line, ' ') + 1
+	n, err := strconv.Atoi(line[at:])
+	if err != nil || n < markPort || n > markPort+2*maxSections {
+		return line
+	}
+	switch {
+	case !strings.HasPrefix(line, "m=audio ") && !strings.HasPrefix(line, "m=video "):
+		return line
+	case n == markPort:
+		return line[:at] + "[media_port]"
+	}
+	return line[:at] + "[media_port+" + strconv.Itoa(n-markPort) + "]"
+}
+
+// bare takes the lines out of a description that SIPp cannot fill in and has no
+// use for: ICE candidates and ports of RTCP.
+func bare(body []byte) []byte {
+	from, till := descriptionSpan(body)
+	out := slices.Clone(body[:from])
+	for one := range bytes.Lines(body[from:till]) {
+		if !bytes.HasPrefix(one, []byte("a=candidate:")) && !bytes.HasPrefix(one, []byte("a=rtcp:")) {
+			out = append(out, one...)
+		}
+	}
+	return append(out, body[till:]...)
 }
 
 // escape writes what SIPp or XML would take for theirs as SIPp's \xNN.

@@ -236,3 +236,50 @@ func TestExportedScenarios(t *testing.T) {
 		})
 	}
 }
+
+// What stands in public traces can be exported, and SIPp takes every scenario:
+// it places the calls, and says only that it was answered otherwise.
+func TestExportedTraces(t *testing.T) {
+	dir := os.Getenv("PORTERO_TRACES")
+	if dir == "" {
+		t.Skip("public traces are not exported: set PORTERO_TRACES to their directory")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "pcaps", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	f := newFar(t, "127.0.87.50", func(c *farCall) { c.reply(c.invite, "699 Nobody", "") })
+	n := 0
+	for _, file := range files {
+		r, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls, _, _ := Load(r, "", DefaultHeld)
+		r.Close()
+		for i, c := range calls {
+			if i == 2 { // the rest of a file is of the same make
+				break
+			}
+			tmp := t.TempDir()
+			s, err := ExportSIPp(c, filepath.Join(tmp, "uac.pcap"))
+			if err != nil {
+				t.Errorf("%s: %s: %v", filepath.Base(file), c.CallID, err)
+				continue
+			}
+			for name, b := range map[string][]byte{"uac.xml": s.XML, "uac.pcap": s.Audio} {
+				if err := os.WriteFile(filepath.Join(tmp, name), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := sipp(t, "-sf", filepath.Join(tmp, "uac.xml"), "-i", "127.0.87.51", "-p", "5060", "-mi", "127.0.87.51", "-au", "ana", "-ap", "secret", f.local.String())
+			cmd.Wait() //nolint:errcheck // the call fails, as it must
+			said, _ := os.ReadFile(filepath.Join(cmd.Dir, "errors"))
+			if !bytes.Contains(said, []byte("SIP/2.0 699")) {
+				t.Errorf("%s: %s: sipp says %s", filepath.Base(file), c.CallID, said)
+			}
+			n++
+		}
+	}
+	t.Logf("%d scenarios", n)
+}
