@@ -31,6 +31,7 @@ type cli struct {
 	Check       checkCmd       `cmd:"" help:"Check a configuration: every mistake at once, or a summary."`
 	Callbacks   callbacksCmd   `cmd:"" help:"Look at and work on the promises of callbacks."`
 	Voice       voiceCmd       `cmd:"" help:"Judge voices in files; make and measure the model for it."`
+	Fusion      fusionCmd      `cmd:"" help:"Learn from labelled calls how much each kind of evidence weighs."`
 	Test        testCmd        `cmd:"" help:"Hold recorded calls against what a configuration should make of them."`
 	Diff        diffCmd        `cmd:"" help:"Tell which recorded calls two configurations treat differently."`
 	Record      recordCmd      `cmd:"" help:"Write a call that the door had as a capture."`
