@@ -48,6 +48,10 @@ func (e *Expect) differences(c *trace.Call) []Difference {
 	text("fingerprint", e.Fingerprint, c.Fingerprint.ID)
 	text("stack", e.Stack, c.Fingerprint.Stack)
 	text("signature", e.Signature, c.Fingerprint.Signature)
+	text("signature_kind", e.SignatureKind, c.Fingerprint.SignatureKind)
+	if got := course(c); e.Decisions != nil && !slices.Equal(e.Decisions, got) {
+		note("decisions", bracketed(e.Decisions), bracketed(got))
+	}
 
 	is := map[string]float64{}
 	for _, item := range c.Verdict.Evidence {
@@ -74,6 +78,18 @@ func (e *Expect) differences(c *trace.Call) []Difference {
 	return all
 }
 
+// course are the rules that decided, in order.
+func course(c *trace.Call) []string {
+	rules := make([]string, 0, len(c.Decisions))
+	for _, d := range c.Decisions {
+		rules = append(rules, d.Rule)
+	}
+	return rules
+}
+
+// bracketed is a list as YAML has it; rules have names that need no quotes.
+func bracketed(rules []string) string { return "[" + strings.Join(rules, ", ") + "]" }
+
 // now is what is made of a call, as a case that expects all of it would have it.
 func now(c *trace.Call) []Difference {
 	all := []Difference{
@@ -86,11 +102,17 @@ func now(c *trace.Call) []Difference {
 	if c.Fingerprint.ID != "" {
 		all = append(all, Difference{"fingerprint", "", c.Fingerprint.ID})
 	}
+	if f := c.Fingerprint; f.Signature != "" {
+		all = append(all, Difference{"signature", "", f.Signature})
+	}
+	if len(c.Decisions) > 1 {
+		all = append(all, Difference{"decisions", "", bracketed(course(c))})
+	}
 	for _, item := range c.Verdict.Evidence {
 		all = append(all, Difference{"evidence." + item.Name, "", figure(item.LLR)})
 	}
 	if c.Decision.Rule == "" { // it was not put before the judge
-		return all[len(all)-1:]
+		return slices.DeleteFunc(all, func(d Difference) bool { return d.Key != "outcome" })
 	}
 	return all
 }
@@ -132,12 +154,16 @@ func explain(e *Expect, c *trace.Call, all []Difference, names []string) []strin
 	} else if len(why) > 0 {
 		out = append(out, strings.Join(why, "; "))
 	}
-	for _, k := range []string{"outcome", "final_code", "fingerprint", "stack", "signature"} {
+	for _, k := range []string{"decisions", "outcome", "final_code", "fingerprint", "stack", "signature", "signature_kind"} {
 		if d, ok := by[k]; ok {
-			out = append(out, fmt.Sprintf("expected %s %s, got %s", strings.ReplaceAll(k, "_", " "), quoted(d.Want), quoted(d.Got)))
+			line := fmt.Sprintf("expected %s %s, got %s", strings.ReplaceAll(k, "_", " "), quoted(d.Want), quoted(d.Got))
+			if k == "fingerprint" && c.Fingerprint.Text != "" {
+				line += ", which is " + c.Fingerprint.Text
+			}
+			out = append(out, line)
 		}
 	}
-	return append(out, e.evidence(c, has)...)
+	return append(out, e.evidence(c, all)...)
 }
 
 // builtIn says whether a rule is one of those that every configuration has.
@@ -215,9 +241,12 @@ func quoted(s string) string {
 }
 
 // evidence tells what is new, gone and changed. Evidence that the case does not
-// name is told only where something else differs, and may not be new.
-func (e *Expect) evidence(c *trace.Call, has func(...string) bool) []string {
+// name is told only where the judgement differs, and may not be new.
+func (e *Expect) evidence(c *trace.Call, all []Difference) []string {
 	var added, gone, changed []string
+	judged := slices.ContainsFunc(all, func(d Difference) bool {
+		return d.Key == "class" || d.Key == "p_machine" || strings.HasPrefix(d.Key, "evidence.")
+	})
 	says := map[string]bool{}
 	for _, item := range c.Verdict.Evidence {
 		says[item.Name] = true
@@ -225,7 +254,7 @@ func (e *Expect) evidence(c *trace.Call, has func(...string) bool) []string {
 		line := fmt.Sprintf("%s %s (%s)", item.Name, signed(item.LLR), item.Says)
 		switch {
 		case !named || b.Word == Absent:
-			if len(e.Evidence) > 0 || has("class", "p_machine") {
+			if judged {
 				added = append(added, line)
 			}
 		case b.Word == "" && !b.holds(item.LLR):

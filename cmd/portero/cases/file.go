@@ -87,7 +87,11 @@ type Expect struct {
 	FinalCode   *int    `yaml:"final_code"`
 	Fingerprint *string `yaml:"fingerprint"`
 	Stack       *string `yaml:"stack"`
-	Signature   *string `yaml:"signature"`
+	// Signature is the name of the first signature that the INVITE bears.
+	Signature     *string `yaml:"signature"`
+	SignatureKind *string `yaml:"signature_kind"`
+	// Decisions are the rules that decided, in order.
+	Decisions []string `yaml:"decisions"`
 	// Evidence by name: its log-likelihood ratio. The name `other` stands for all
 	// evidence that is not named, and may only be absent.
 	Evidence map[string]Bounds `yaml:"evidence"`
@@ -99,7 +103,7 @@ const other = "other"
 // empty says whether nothing is expected.
 func (e *Expect) empty() bool {
 	return e.Action == nil && e.Destination == nil && e.Rule == nil && e.Reason == nil && e.Stage == nil && e.Class == nil && e.PMachine == nil &&
-		e.Outcome == nil && e.FinalCode == nil && e.Fingerprint == nil && e.Stack == nil && e.Signature == nil && len(e.Evidence) == 0
+		e.Outcome == nil && e.FinalCode == nil && e.Fingerprint == nil && e.Stack == nil && e.Signature == nil && e.SignatureKind == nil && e.Decisions == nil && len(e.Evidence) == 0
 }
 
 // Load reads a case file. The error is config.Faults where it has mistakes.
@@ -229,6 +233,9 @@ func (e *Expect) check(at string, fault faults) {
 		if w.is != nil {
 			oneOf(fault, at+"."+w.key, *w.is, w.allowed...)
 		}
+	}
+	if e.SignatureKind != nil && *e.SignatureKind != "" {
+		oneOf(fault, at+".signature_kind", *e.SignatureKind, policy.SignatureKinds...)
 	}
 	if b := e.PMachine; b != nil && (b.Word != "" || !b.single() && (b.Low > 1 || b.High < 0) || b.single() && (b.Low < 0 || b.Low > 1)) {
 		fault(at+".p_machine", "%q; allowed: a probability like 0.31, or a range of them like 0.20..0.40, ..0.5, 0.9..", b.String())

@@ -19,8 +19,10 @@ import (
 // madeCall is a call as a reading tells it.
 func madeCall(id string, class policy.Class, p float64, action policy.Action, rule string, evidence ...trace.Evidence) *trace.Call {
 	code := 200
+	arrival := trace.Decision{Stage: policy.Arrival, Rule: "default"}
 	return &trace.Call{CallID: id, FromUser: "alice", ToUser: "bob", FinalCode: &code, Outcome: trace.Answered,
-		Fingerprint: &trace.Fingerprint{ID: "f1", Stack: "sipp", Signature: "sipp", SignatureKind: "load-tool"},
+		Fingerprint: &trace.Fingerprint{ID: "f1", Stack: "sipp", Signature: "sipp-uac", SignatureKind: "load-tool", Text: "f m=INVITE"},
+		Decisions:   []trace.Decision{arrival, {Stage: policy.Listening, Rule: rule}},
 		Verdict:     &trace.Verdict{Class: class, PMachine: p, Evidence: evidence},
 		Decision:    &trace.Decision{Stage: policy.Listening, Rule: rule, Action: action, Destination: string(action), Reason: "P200-" + rule}}
 }
@@ -59,7 +61,7 @@ func TestWords(t *testing.T) {
 		expect string
 		want   []string
 	}{
-		"all is well": {"{class: assistant, p_machine: 0.74, action: callback, rule: flood, outcome: answered, final_code: 200, fingerprint: f1, stack: sipp, signature: sipp, stage: listening, evidence: {sig.load_tool: 2.00, voice.synthetic: ..0, keys.held: absent}}", nil},
+		"all is well": {"{class: assistant, p_machine: 0.74, action: callback, rule: flood, outcome: answered, final_code: 200, fingerprint: f1, stack: sipp, signature: sipp-uac, signature_kind: load-tool, decisions: [default, flood], stage: listening, evidence: {sig.load_tool: 2.00, voice.synthetic: ..0, keys.held: absent}}", nil},
 		"why": {"{action: agents, rule: known, p_machine: 0.31, evidence: {rtp.pacing: 0.10, voice.synthetic: -0.20, turns.latency: 0.40}}", []string{
 			"expected action `agents` by rule `known`, got action `callback` by rule `flood`, because p_machine rose from 0.31 to 0.74",
 			"there is no rule `known` in the configuration; there are: flood",
@@ -73,7 +75,7 @@ func TestWords(t *testing.T) {
 		"fell": {"{p_machine: 0.9, evidence: {voice.synthetic: 1.1, rtp.pacing: 0..0.5, sig.load_tool: present}}", []string{"p_machine fell from 0.90 to 0.74",
 			"evidence changed: rtp.pacing is not within 0.00..0.50 but +0.90 (so it is); voice.synthetic fell from +1.10 to -0.20 (so it is)"}},
 		"nothing else":      {"{evidence: {rtp.pacing: 0.9, voice.synthetic: present, other: absent}}", []string{"evidence new: sig.load_tool +2.00 (so it is)"}},
-		"what was seen":     {"{outcome: busy, final_code: 486, fingerprint: f2, stack: pjsip, signature: baresip}", []string{"expected outcome `busy`, got `answered`", "expected final code `486`, got `200`", "expected fingerprint `f2`, got `f1`", "expected stack `pjsip`, got `sipp`", "expected signature `baresip`, got `sipp`"}},
+		"what was seen":     {"{outcome: busy, final_code: 486, fingerprint: f2, stack: pjsip, signature: x, decisions: [flood]}", []string{"expected decisions `[flood]`, got `[default, flood]`", "expected outcome `busy`, got `answered`", "expected final code `486`, got `200`", "expected fingerprint `f2`, got `f1`, which is f m=INVITE", "expected stack `pjsip`, got `sipp`", "expected signature `x`, got `sipp-uac`"}},
 		"the default stays": {"{rule: default}", []string{"expected rule `default`, got action `callback` by rule `flood`"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -239,6 +239,9 @@ var quotedText = regexp.MustCompile(`^(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*')`)
 // scalar is how a value is written: as it is where YAML takes it for a plain text or
 // a number, else in quotes.
 func scalar(d Difference) string {
+	if d.Key == "decisions" {
+		return d.Got
+	}
 	if plainText.MatchString(d.Got) && !notText.MatchString(d.Got) {
 		return d.Got
 	}

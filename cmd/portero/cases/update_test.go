@@ -63,6 +63,8 @@ cases:
     p_machine: 0.74
     outcome: answered
     fingerprint: f1
+    signature: sipp-uac
+    decisions: [default, flood]
     evidence:
       rtp.pacing: 0.90
       voice.synthetic: -0.20
@@ -91,8 +93,8 @@ cases:
           class: assistant
       capture: c
 `},
-		"a case in braces": {"config: x\ncases:\n  - {name: n, capture: c, expect: {action: agents, 'rule': 'it''s'}}\n",
-			"config: x\ncases:\n  - {name: n, capture: c, expect: {action: callback, 'rule': flood}}\n"},
+		"a case in braces": {"config: x\ncases:\n  - {name: n, capture: c, expect: {action: agents, 'rule': 'it''s', decisions: [ a , b ]}}\n",
+			"config: x\ncases:\n  - {name: n, capture: c, expect: {action: callback, 'rule': flood, decisions: [default, flood]}}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := writeSuite(t, c.before)
