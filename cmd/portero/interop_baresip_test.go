@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/portero/portero/media/codec"
+	"github.com/portero/portero/policy/store"
 )
 
 // personVoice is a recording of a person's voice, of Debian's
@@ -82,6 +83,11 @@ func testBaresip(t *testing.T, b *bed) {
 	r := d.record(t, id[1])
 	if r.CallerMedia.Packets < 200 || r.FarMedia.Packets < 200 || r.CallerMedia.Lost > 5 {
 		t.Errorf("media of the caller %+v, of the far side %+v", r.CallerMedia, r.FarMedia)
+	}
+	for side, m := range map[string]store.Media{"caller": r.CallerMedia, "far side": r.FarMedia} {
+		if m.MOS < 4 || m.MOS > 4.5 || m.TripMS < 0 || m.TripMS > 500 {
+			t.Errorf("over loopback the %s's media has a MOS of %.2f and a round trip of %.1f ms", side, m.MOS, m.TripMS)
+		}
 	}
 	if !strings.Contains(strings.ToLower(r.Fingerprint.UserAgent), "baresip") {
 		t.Errorf("the caller's User-Agent is recorded as %q", r.Fingerprint.UserAgent)
