@@ -163,6 +163,18 @@ func (m *Message) Has() uint64 { return m.have }
 // bytes of it.
 func (m *Message) Agent() []byte { return m.low[:m.nlow] }
 
+// Letters has a bit for each character of a text that is in lower case: a text that
+// is part of another has no bit that the other has not.
+func Letters(low string) (set uint64) {
+	for i := range len(low) {
+		set |= 1 << (low[i] & 63)
+	}
+	return set
+}
+
+// AgentLetters are those of Agent.
+func (m *Message) AgentLetters() uint64 { return m.letters }
+
 // Status is a response's code, 0 of a request.
 func (m *Message) Status() int { return m.status }
 

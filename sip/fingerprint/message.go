@@ -48,13 +48,14 @@ type Message struct {
 	extensions [16][]byte // names of the X- headers
 	nextension int
 
-	low    [128]byte // the agent in lower case, for who looks for words
-	nlow   int
-	buf    [1280]byte
-	text   []byte
-	parts  [3]span // of text, hashed one by one
-	shapes [4]span // of branch, From tag, To tag and Call-ID
-	have   uint64  // a bit for each Field that is not empty
+	low     [128]byte // the agent in lower case, for who looks for words
+	nlow    int
+	letters uint64 // of low, as Letters makes them
+	buf     [1280]byte
+	text    []byte
+	parts   [3]span // of text, hashed one by one
+	shapes  [4]span // of branch, From tag, To tag and Call-ID
+	have    uint64  // a bit for each Field that is not empty
 }
 
 type span struct{ from, to int }
@@ -103,6 +104,7 @@ func (m *Message) Read(raw []byte) {
 	m.nlow = min(len(m.agent), len(m.low))
 	for i, c := range m.agent[:m.nlow] {
 		m.low[i] = lower(c)
+		m.letters |= 1 << (m.low[i] & 63)
 	}
 	m.text = m.write(m.buf[:0])
 	m.have = m.present()

@@ -22,14 +22,14 @@ type claim struct {
 // belied is the claim that a message makes and a stack cannot be, or nil. What
 // the first claim that fits says, holds.
 func (s *Set) belied(m *fingerprint.Message, stack string) *claim {
-	low := m.Agent()
+	low, letters := m.Agent(), m.AgentLetters()
 	if len(low) == 0 || m.Status() > 0 {
 		return nil
 	}
 	for i := range s.claims {
 		c := &s.claims[i]
 		for j := range c.agents {
-			if !c.agents[j].matchLow(low) {
+			if !c.agents[j].matchLow(low, letters) {
 				continue
 			}
 			if slices.Contains(c.unmade, stack) || len(c.made) > 0 && !slices.Contains(c.made, stack) {

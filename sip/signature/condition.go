@@ -20,6 +20,7 @@ type condition struct {
 	lo, hi  uint64         // of cseq, status
 	sources []netip.Prefix // one must contain the sender
 	groups  []group        // of any: one must hold; of not: the one must not
+	needs   []uint64       // of any: fields without which that one cannot hold
 }
 
 // what a condition looks at, by what it costs.
@@ -76,8 +77,9 @@ func (c *condition) match(m *fingerprint.Message, from netip.Addr) bool {
 		}
 		return false
 	case anyOf:
-		for _, g := range c.groups {
-			if g.match(m, from) {
+		have := m.Has()
+		for i, g := range c.groups {
+			if c.needs[i]&^have == 0 && g.match(m, from) {
 				return true
 			}
 		}
@@ -89,9 +91,9 @@ func (c *condition) match(m *fingerprint.Message, from netip.Addr) bool {
 
 func (c *condition) matchText(m *fingerprint.Message) bool {
 	if c.field == fingerprint.UserAgent {
-		low := m.Agent()
+		low, letters := m.Agent(), m.AgentLetters()
 		for i := range c.globs {
-			if c.globs[i].matchLow(low) {
+			if c.globs[i].matchLow(low, letters) {
 				return true
 			}
 		}

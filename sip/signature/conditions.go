@@ -24,6 +24,7 @@ func (r *reader) group(n *yaml.Node, path string) group {
 			g = append(g, c)
 		}
 	})
+	slices.SortStableFunc(g, func(a, b condition) int { return int(a.what) - int(b.what) })
 	if ok && len(n.Content) == 0 {
 		r.fault(n, path, "there are no conditions; every message would match")
 	}
@@ -66,7 +67,10 @@ func (r *reader) condition(key string, v *yaml.Node, path string) (condition, bo
 		}
 	case "any":
 		c = condition{what: anyOf}
-		r.items(v, path, func(n *yaml.Node, path string) { c.groups = append(c.groups, r.group(n, path)) })
+		r.items(v, path, func(n *yaml.Node, path string) {
+			one := r.group(n, path)
+			c.groups, c.needs = append(c.groups, one), append(c.needs, one.need())
+		})
 		if v.Kind == yaml.SequenceNode && len(v.Content) < 2 {
 			r.fault(v, path, "any needs two groups of conditions or more")
 		}

@@ -96,11 +96,13 @@ func (s *Set) Drops(raw []byte) bool {
 		}
 		value := trim(line[colon+1:])
 		lower := buf[:min(len(value), len(buf))]
+		letters := uint64(0)
 		for i := range lower {
-			lower[i] = low(value[i])
+			lower[i] = lows[value[i]]
+			letters |= 1 << (lower[i] & 63)
 		}
 		for i := range globs {
-			if globs[i].matchLow(lower) {
+			if globs[i].matchLow(lower, letters) {
 				return true
 			}
 		}

@@ -3,6 +3,8 @@ package signature
 import (
 	"bytes"
 	"strings"
+
+	"github.com/portero/portero/sip/fingerprint"
 )
 
 // glob is a pattern of literal text and * for any text, in any case. It may
@@ -10,7 +12,9 @@ import (
 type glob struct {
 	first, last string   // what the text begins and ends with
 	inner       []string // what stands between, in this order
+	anchors     []int    // in each of inner, a rare character that has no case; -1: none
 	open        bool     // there is a *
+	letters     uint64   // that a text must have
 }
 
 // newGlob takes a pattern; \* and \\ are the characters themselves.
@@ -30,12 +34,12 @@ func newGlob(pattern string) glob {
 		}
 	}
 	parts = append(parts, b.String())
-	g := glob{first: parts[0]}
+	g := glob{first: parts[0], letters: fingerprint.Letters(strings.Join(parts, ""))}
 	if len(parts) > 1 {
 		g.open, g.last = true, parts[len(parts)-1]
 		for _, p := range parts[1 : len(parts)-1] {
 			if p != "" {
-				g.inner = append(g.inner, p)
+				g.inner, g.anchors = append(g.inner, p), append(g.anchors, anchor(p))
 			}
 		}
 	}
@@ -60,8 +64,8 @@ func (g *glob) match(text []byte) bool {
 		return false
 	}
 	text = text[len(g.first) : len(text)-len(g.last)]
-	for _, part := range g.inner {
-		i := index(text, part)
+	for n, part := range g.inner {
+		i := index(text, part, g.anchors[n])
 		if i < 0 {
 			return false
 		}
@@ -70,8 +74,11 @@ func (g *glob) match(text []byte) bool {
 	return true
 }
 
-// matchLow compares a text that is in lower case already.
-func (g *glob) matchLow(text []byte) bool {
+// matchLow compares a text that is in lower case already, and has these letters.
+func (g *glob) matchLow(text []byte, letters uint64) bool {
+	if g.letters&^letters != 0 {
+		return false // most patterns end here
+	}
 	if !g.open {
 		return string(text) == g.first
 	}
@@ -104,18 +111,48 @@ func equal(text []byte, want string) bool {
 }
 
 // index finds what is in lower case in a text in any case; -1 if it is not there.
-func index(text []byte, part string) int {
-	for i := 0; i+len(part) <= len(text); i++ {
-		if low(text[i]) == part[0] && equal(text[i:i+len(part)], part) {
+// at is the anchor of part.
+func index(text []byte, part string, at int) int {
+	if at < 0 {
+		for i := 0; i+len(part) <= len(text); i++ {
+			if low(text[i]) == part[0] && equal(text[i:i+len(part)], part) {
+				return i
+			}
+		}
+		return -1
+	}
+	for i := at; i < len(text); i++ {
+		next := bytes.IndexByte(text[i:], part[at])
+		if next < 0 {
+			return -1
+		}
+		i += next
+		if from := i - at; from+len(part) <= len(text) && equal(text[from:from+len(part)], part) {
+			return from
+		}
+	}
+	return -1
+}
+
+// anchor chooses the character of a part by which it is looked for.
+func anchor(part string) int {
+	for _, class := range []string{`"<>@()[]/+*`, "-_ :;=.,", "0123456789"} {
+		if i := strings.IndexAny(part, class); i >= 0 {
 			return i
 		}
 	}
 	return -1
 }
 
-func low(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c | 0x20
+// lows has each character in lower case.
+var lows = func() (t [256]byte) {
+	for c := range t {
+		t[c] = byte(c)
+		if 'A' <= c && c <= 'Z' {
+			t[c] |= 0x20
+		}
 	}
-	return c
-}
+	return t
+}()
+
+func low(c byte) byte { return lows[c] }

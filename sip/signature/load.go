@@ -111,7 +111,6 @@ func sign(x float64) int {
 
 // compile prepares what matching asks for.
 func (s *Signature) compile() {
-	slices.SortStableFunc(s.when, func(a, b condition) int { return int(a.what) - int(b.what) })
 	s.need, s.strength, s.leaves = s.when.need(), s.when.strength(), s.when.leaves()
 	s.one = []string{s.Name}
 	k := kinds[rank(s.Kind)]

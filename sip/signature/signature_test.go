@@ -356,7 +356,7 @@ func TestGlob(t *testing.T) {
 		if got := g.match([]byte(c.text)); got != c.want {
 			t.Errorf("%q on %q: %v", c.pattern, c.text, got)
 		}
-		if got := g.matchLow([]byte(strings.ToLower(c.text))); got != c.want {
+		if got := g.matchLow([]byte(strings.ToLower(c.text)), fingerprint.Letters(strings.ToLower(c.text))); got != c.want {
 			t.Errorf("%q on %q in lower case: %v", c.pattern, c.text, got)
 		}
 	}
