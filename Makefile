@@ -11,6 +11,7 @@
 #   make bench-voice   the CPU of judging a voice, per second of audio
 #   make bench-sip     the door beside Kamailio and Asterisk under the same load
 #   make bench-media   the relay beside rtpengine and Asterisk under the same media; SOAK=30m: the door alone, long
+#   make bench-trace   reading a long capture beside tshark, and its memory up to 2 GB
 #   make clean         remove what was built; .cache/ (the Asterisk tree) stays
 
 GO       ?= go
@@ -24,7 +25,7 @@ TESTFLAGS ?=
 SHELL := /bin/bash
 TOLD  := awk '!/^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)|^PASS$$/ { print; fflush() }'
 
-.PHONY: all build demo test leak quick style fuzz bench bench-calls bench-voice bench-sip bench-media clean
+.PHONY: all build demo test leak quick style fuzz bench bench-calls bench-voice bench-sip bench-media bench-trace clean
 
 all: build
 
@@ -96,6 +97,10 @@ bench-sip:
 # what can be set.
 bench-media:
 	testdata/interop/bench-media
+
+# What reading a long capture costs, beside tshark; the script says what can be set.
+bench-trace:
+	testdata/interop/bench-trace
 
 clean:
 	rm -f portero

@@ -31,6 +31,12 @@ type inspectedCourse struct {
 	Mapped       []string `json:"sdp_codecs"`
 	Flags        []string `json:"flags"`
 	Faxes        []any    `json:"t38_streams"`
+	Links        []struct {
+		CallID string   `json:"call_id"`
+		Kind   string   `json:"kind"`
+		Sure   string   `json:"sure"`
+		Why    []string `json:"why"`
+	} `json:"links"`
 }
 
 // inspectedBesides is what it says besides the calls.

@@ -78,6 +78,9 @@ func about(c *trace.Call) string {
 	if len(c.Hops) > 1 {
 		out = append(out, fmt.Sprintf("%d hops", len(c.Hops)))
 	}
+	for _, l := range c.Links {
+		out = append(out, fmt.Sprintf("%s of %s (%s)", l.Kind, l.CallID, l.Sure))
+	}
 	if c.Fingerprint.Stack != "" {
 		out = append(out, c.Fingerprint.Stack)
 	}

@@ -54,6 +54,10 @@ type call struct {
 	faxes    []*fax
 	faxPorts []netip.AddrPort // where descriptions want T.38
 
+	links  []*link
+	marks  []string // in the indices of links
+	origin []uint64
+
 	tryingAt time.Time
 	ringCode int
 	byeFrom  netip.Addr
@@ -246,7 +250,7 @@ func (c *call) report(prior float64) *Call {
 		Methods: c.methods.table(), Responses: c.responses.table(), MessageCount: c.count,
 		InviteAt: moment(c.inviteAt), RingingAt: moment(c.ringAt),
 		AnsweredAt: moment(c.answerAt), EndedAt: moment(c.ended()),
-		Streams: []Stream{}, Faxes: []Fax{}, heard: -1,
+		Streams: []Stream{}, Faxes: []Fax{}, Links: []Link{}, heard: -1,
 		TryingAt: moment(c.tryingAt), CancelAt: moment(c.cancelAt), ByeAt: moment(c.byeAt),
 		Setup: between(c.inviteAt, c.answerAt), PDD: between(c.inviteAt, c.ringAt), Duration: between(c.answerAt, c.byeAt),
 		Codecs: nonNil(c.codecs), Mapped: nonNil(c.mapped), Flags: c.flagNames(),
@@ -266,6 +270,11 @@ func (c *call) report(prior float64) *Call {
 		r.Streams = append(r.Streams, s.report())
 		if s.heard && (r.heard < 0 || r.Streams[i].Packets > r.Streams[r.heard].Packets) {
 			r.heard = i
+		}
+	}
+	for _, l := range c.links {
+		if told, ok := l.report(c); ok {
+			r.Links = append(r.Links, told)
 		}
 	}
 	for _, f := range c.faxes {

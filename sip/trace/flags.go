@@ -97,14 +97,20 @@ func (c *call) mark(m *message) {
 		if m.description() != nil {
 			c.flags |= flagEarlyMediaSDP
 		}
-		if m.to.tag != "" && slices.Contains(c.initial, m.cseq) && note(&c.early, m.to.tag) && len(c.early) > 1 {
+		if c.fork(m) && note(&c.early, m.to.tag) && len(c.early) > 1 {
 			c.flags |= flagMultipleEarlyDialogs
 		}
 	case m.code >= 200 && m.code < 300:
-		if m.to.tag != "" && slices.Contains(c.initial, m.cseq) && note(&c.answers, m.to.tag) && len(c.answers) > 1 {
+		if c.fork(m) && note(&c.answers, m.to.tag) && len(c.answers) > 1 {
 			c.flags |= flagFork200
 		}
 	}
+}
+
+// fork says whether a response is to an INVITE that may fork: the other side's own
+// may have the same number.
+func (c *call) fork(m *message) bool {
+	return m.to.tag != "" && m.from.tag == c.from.tag && slices.Contains(c.initial, m.cseq)
 }
 
 // note adds a text to a short list and says whether it was new.

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -22,6 +23,8 @@ type message struct {
 	cseq       string // its number, as written
 	cseqMethod string
 	branch     string    // of the top Via
+	replaces   string    // Replaces, or the one in a Refer-To's URI
+	referred   string    // user of the Refer-To
 	session    string    // Session-ID (RFC 7989), as written
 	others     [4]string // values of headers of somebody's own, which may name another call
 	othersSeen int
@@ -245,20 +248,34 @@ func (m *message) header(line string) {
 		m.flags |= flagSessionTimer
 	case "replaces":
 		m.flags |= flagReplaces
+		m.replaces = clip(unfold(value))
 	case "refer-to", "r":
 		m.flags |= flagReferTo
-		if strings.Contains(strings.ToLower(value), "replaces=") {
-			m.flags |= flagReplaces
-		}
+		m.referTo(unfold(value))
 	case "session-id":
 		if m.session == "" {
 			m.session = clip(unfold(value))
 		}
 	default:
-		if lower[1] == '-' && (lower[0] == 'x' || lower[0] == 'p') && m.othersSeen < len(m.others) && len(value) > 8 {
+		if lower[1] == '-' && (lower[0] == 'x' || lower[0] == 'p') && m.othersSeen < len(m.others) && len(value) > 5 {
 			m.others[m.othersSeen] = clip(unfold(value))
 			m.othersSeen++
 		}
+	}
+}
+
+// referTo reads where a REFER wants a call to go, and whom that is to replace
+// (RFC 3891 section 3: in the URI's headers, escaped).
+func (m *message) referTo(v string) {
+	m.referred = parseAddress(v).user
+	i := strings.Index(strings.ToLower(v), "replaces=")
+	if i < 0 {
+		return
+	}
+	m.flags |= flagReplaces
+	escaped, _, _ := strings.Cut(strings.TrimRight(v[i+len("replaces="):], ">"), "&")
+	if s, err := url.QueryUnescape(escaped); err == nil {
+		m.replaces = clip(s)
 	}
 }
 

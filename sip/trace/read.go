@@ -57,6 +57,7 @@ type reader struct {
 	lane      lane
 	strays    strays
 	faxes     faxes
+	links     links
 
 	now     time.Time // latest time of a packet
 	leap    time.Time // one that was too far ahead to be believed
@@ -177,6 +178,7 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 		t.follow(c)
 	}
 	c.message(m, src, dst, at)
+	t.links.message(t, c, m, src, dst, at, !c.listed && !c.inviteAt.IsZero())
 	if c.invited && !c.listed {
 		c.listed = true
 		t.order = append(t.order, c)
@@ -199,6 +201,9 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 	}
 	d := newDescribed(parsed)
 	c.markMedia(d, m.code == 0)
+	if c.invited {
+		t.links.described(c, parsed, at)
+	}
 	toCaller, fromCaller := c.hop.toCaller(src, dst), c.hop.fromCaller(src, dst)
 	media := c.describe(d, src.Addr(), toCaller, fromCaller)
 	if toCaller || fromCaller {
@@ -219,6 +224,9 @@ func (t *reader) message(m *message, src, dst netip.AddrPort, at time.Time, tran
 func (t *reader) announce(e *endpoint) {
 	old := t.endpoints[e.addr]
 	t.endpoints[e.addr] = e
+	if old != nil && old.call != e.call {
+		t.links.media(old.call, e.call, t.now)
+	}
 	// A port is used again by the next call: what comes now is another stream,
 	// even with the same SSRC.
 	if old != nil && old.call != e.call && !old.call.ended().IsZero() {
@@ -332,6 +340,7 @@ func (t *reader) sweep() {
 	}
 	t.over()
 	t.tell()
+	t.links.sweep(t.now)
 	if t.now.Sub(t.strayed) > strayLinger/4 {
 		t.strayed = t.now
 		t.strays.sweep(t.now)
@@ -346,6 +355,7 @@ func (t *reader) close(c *call) {
 	t.dismiss(c, c.last)
 	c.hearing.end()
 	t.faxes.forget(c)
+	t.links.forget(c)
 	for _, e := range c.media {
 		if t.endpoints[e.addr] == e {
 			delete(t.endpoints, e.addr)
@@ -361,7 +371,7 @@ func (t *reader) close(c *call) {
 	case !c.listed:
 		t.other(c)
 	case t.options.AsTheyEnd:
-		t.each(c.report(t.prior))
+		t.report(c)
 	default:
 		t.told++
 	}
@@ -392,8 +402,14 @@ func (t *reader) tell() {
 func (t *reader) emit(c *call) {
 	if !t.options.AsTheyEnd {
 		t.told--
-		t.each(c.report(t.prior))
+		t.report(c)
 	}
+}
+
+// report tells a call. What another call may still refer to it for is its times.
+func (t *reader) report(c *call) {
+	t.each(c.report(t.prior))
+	c.links, c.streams, c.media, c.witness, c.ladder, c.way = nil, nil, nil, nil, ladder{}, way{}
 }
 
 // other tells a Call-ID that was no call.

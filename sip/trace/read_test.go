@@ -299,7 +299,7 @@ func TestJSON(t *testing.T) {
 		`"invite_at":"2026-03-01T12:00:00.123456789Z","ringing_at":null,"answered_at":null,"ended_at":"2026-03-01T12:00:00.133456789Z",` +
 		`"trying_at":null,"ring_code":null,"cancel_at":null,"bye_at":null,"bye_from":"","setup_s":null,"pdd_s":null,"duration_s":null,` +
 		`"message_count":3,"codecs":["PCMU","telephone-event"],"sdp_codecs":["telephone-event"],"flags":[],` +
-		`"streams":[{"ssrc":"0x0000002a","source":"192.0.2.1:4000","destination":"192.0.2.2:6000","payload_type":0,"codec":"PCMU","packets":1,"duplicates":0,"lost":0,"jitter_ms":0,"first_at":"2026-03-01T12:00:00.153456789Z","seconds":0,"digits":"","side":"caller","srtp":false}],"t38_streams":[],` +
+		`"streams":[{"ssrc":"0x0000002a","source":"192.0.2.1:4000","destination":"192.0.2.2:6000","payload_type":0,"codec":"PCMU","packets":1,"duplicates":0,"lost":0,"jitter_ms":0,"first_at":"2026-03-01T12:00:00.153456789Z","seconds":0,"digits":"","side":"caller","srtp":false}],"t38_streams":[],"links":[],` +
 		`"hops":[{"source":"192.0.2.1:5060","destination":"192.0.2.2:5060","transport":"udp","messages":3,"repeats":0,"first_at":"2026-03-01T12:00:00.123456789Z"}],` +
 		`"fingerprint":{"id":"","stack":"","user_agent":""},"verdict":{"class":"unknown","p_machine":0.2,"prior":0.2,"evidence":[],"course":[]},` +
 		`"decision":{"at":null,"stage":"","rule":"","action":"","destination":"","reason":""},"decisions":[]}`

@@ -45,6 +45,7 @@ type Call struct {
 	Streams []Stream `json:"streams"`
 	Faxes   []Fax    `json:"t38_streams"` // T.38 over UDPTL
 
+	Links           []Link    `json:"links"`                       // other calls that belong to it: a B2BUA's other leg, transfers
 	Hops            []Hop     `json:"hops"`                        // its way, in the order in which they were seen
 	Messages        []Message `json:"messages,omitempty"`          // if Options.Messages asks for them
 	MessagesLeftOut int       `json:"messages_left_out,omitempty"` // beyond the 2,000 that are kept of a call
