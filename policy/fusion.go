@@ -222,12 +222,15 @@ func (f *Fusion) Spared(priorLogOdds float64, ev []Evidence, at time.Time) Verdi
 	for i := range ev {
 		ev[i].LLR, ev[i].Recording = min(ev[i].LLR, 0), 0
 	}
-	v := f.Verdict(min(priorLogOdds, LogOdds(f.Prior)), ev, at)
+	v := f.Verdict(f.SparedPrior(priorLogOdds), ev, at)
 	if v.Class != Human {
 		v.Class = Unknown
 	}
 	return v
 }
+
+// SparedPrior is the prior that Spared goes by instead of a higher one, log-odds.
+func (f *Fusion) SparedPrior(logOdds float64) float64 { return min(logOdds, LogOdds(f.Prior)) }
 
 // Sorted returns a copy of the evidence sorted by name, one item a name (the
 // last one given), with every ratio a finite number.

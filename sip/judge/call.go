@@ -206,7 +206,12 @@ func (c *Call) Contributions() []policy.Contribution {
 }
 
 // Prior is the log-odds of a machine before anything was known of the call.
-func (c *Call) Prior() float64 { return c.prior }
+func (c *Call) Prior() float64 {
+	if c.facts.TextTelephone {
+		return c.bench.Fusion.SparedPrior(c.prior)
+	}
+	return c.prior
+}
 
 // Since is when an item of evidence came to the ratio that it has in the present
 // verdict: the INVITE's time, or that of a tick. The zero time: it has no such item.

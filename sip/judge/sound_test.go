@@ -71,6 +71,13 @@ func TestTextTelephone(t *testing.T) {
 	if !f.TextTelephone || f.Sound != "text_telephone" || v.Class == policy.Assistant || v.Class == policy.Recording || v.PMachine > 0.2 {
 		t.Errorf("facts %+v, verdict %+v", f, v)
 	}
+	sum := c.Prior()
+	for _, x := range c.Contributions() {
+		sum += x.Effect
+	}
+	if p := policy.Probability(sum); math.Abs(p-v.PMachine) > 1e-4 {
+		t.Errorf("prior and effects make %.4f, the verdict says %.4f", p, v.PMachine)
+	}
 	for _, e := range v.Evidence {
 		if e.LLR > 0 || e.Recording != 0 {
 			t.Errorf("%+v counts against a person who types", e)
