@@ -330,3 +330,37 @@ func TestDistant(t *testing.T) {
 		}
 	}
 }
+
+// TestAnyAudio: whatever comes, nothing breaks, and no figure is other than finite.
+func TestAnyAudio(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	var o Observer
+	for range 3000 {
+		pcm := make([]int16, 1+r.IntN(400))
+		kind, f, a := r.IntN(6), 4000*r.Float64(), 32767*r.Float64()
+		for i := range pcm {
+			switch kind {
+			case 0:
+				pcm[i] = int16(r.Uint32())
+			case 1:
+				pcm[i] = 32767 - int16(i/int(1+f/40)%2)*32767
+			case 2:
+				pcm[i] = int16(a * math.Sin(2*math.Pi*f*float64(i)/rate))
+			case 3:
+				pcm[i] = -32768
+			case 4:
+				pcm[i] = int16(i % 2)
+			}
+		}
+		o.Frame(pcm)
+		if r.IntN(20) == 0 {
+			o.Gap(r.IntN(3 * rate))
+		}
+		o.Key("0123456789*#ABCD"[r.IntN(16)])
+	}
+	o.Kind()
+	o.Evidence()
+	if s := o.tones.run.sum + o.tones.run.exact + o.tones.run.phase + o.music.second.db; math.IsNaN(s) || math.IsInf(s, 0) {
+		t.Errorf("not finite: %v", s)
+	}
+}
