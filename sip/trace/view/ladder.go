@@ -69,6 +69,7 @@ func newLadder(c *trace.Call) *ladder {
 	}
 	l.messages(c, seats)
 	l.streams(c, seats)
+	l.faxes(c, seats)
 	for _, d := range c.Decisions {
 		if d.At != nil && d.Rule != "" {
 			l.rungs = append(l.rungs, rung{kind: decided, at: d.At.Time, from: -1, to: -1, label: decision(d)})
@@ -196,27 +197,39 @@ func backwards(h trace.Hop, m trace.Message) bool {
 func (l *ladder) streams(c *trace.Call, s seats) {
 	for i := range c.Streams {
 		st := &c.Streams[i]
-		r := rung{kind: media, at: st.FirstAt.Time, from: -1, to: -1, label: "RTP " + clean(codecOf(st))}
+		label := fmt.Sprintf("RTP %s × %d", clean(codecOf(st)), st.Packets)
 		if st.SRTP {
-			r.label = "S" + r.label
+			label = "S" + label
 		}
-		r.label += fmt.Sprintf(" × %d", st.Packets)
-		r.detail = fmt.Sprintf("%s > %s", st.Source, st.Destination)
-		find := func(a netip.Addr) int {
-			return slices.IndexFunc(l.columns, func(c column) bool { return c.name == a.String() })
+		l.rungs = append(l.rungs, l.stream(c, s, st, label))
+	}
+}
+
+// stream is the beginning of one.
+func (l *ladder) stream(c *trace.Call, s seats, st *trace.Stream, label string) rung {
+	r := rung{kind: media, at: st.FirstAt.Time, label: label, detail: fmt.Sprintf("%s > %s", st.Source, st.Destination)}
+	find := func(a netip.Addr) int {
+		return slices.IndexFunc(l.columns, func(c column) bool { return c.name == a.String() })
+	}
+	r.from, r.to = find(st.Source.Addr()), find(st.Destination.Addr())
+	if (r.from < 0 || r.to < 0 || r.from == r.to) && len(c.Hops) > 0 && st.Side != "" {
+		r.from, r.to = l.column(s.name(c.Hops[0].Source)), l.column(s.name(c.Hops[0].Destination))
+		if st.Side == trace.Far {
+			r.from, r.to = r.to, r.from
 		}
-		r.from, r.to = find(st.Source.Addr()), find(st.Destination.Addr())
-		if (r.from < 0 || r.to < 0 || r.from == r.to) && len(c.Hops) > 0 && st.Side != "" {
-			r.from, r.to = l.column(s.name(c.Hops[0].Source)), l.column(s.name(c.Hops[0].Destination))
-			if st.Side == trace.Far {
-				r.from, r.to = r.to, r.from
-			}
-		}
-		if r.from < 0 || r.to < 0 {
-			r.from, r.to = -1, -1
-			r.label += " " + r.detail
-		}
-		l.rungs = append(l.rungs, r)
+	}
+	if r.from < 0 || r.to < 0 {
+		r.from, r.to = -1, -1
+		r.label += " " + r.detail
+	}
+	return r
+}
+
+// faxes adds where fax over IP begins.
+func (l *ladder) faxes(c *trace.Call, s seats) {
+	for _, f := range c.Faxes {
+		st := trace.Stream{Source: f.Source, Destination: f.Destination, FirstAt: f.FirstAt}
+		l.rungs = append(l.rungs, l.stream(c, s, &st, fmt.Sprintf("T.38 × %d", f.Packets)))
 	}
 }
 

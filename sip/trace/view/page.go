@@ -75,6 +75,7 @@ type callPage struct {
 	Times       string
 	Fingerprint string // hash; empty: there is none
 	UserAgent   string
+	Happened    string
 	Signature   string // with its kind
 	Ladder      *drawing
 	Sound       *picture
@@ -132,7 +133,7 @@ func (p *Page) Call(capture string, number int, c *trace.Call, s *Sound) error {
 	row.ID = p.full
 	l, w := newLadder(c), newWaterfall(c)
 	v := &callPage{
-		indexRow: row, Times: times(c), Fingerprint: c.Fingerprint.ID, UserAgent: clean(c.Fingerprint.UserAgent), Signature: signature(c.Fingerprint), Ladder: l.draw(),
+		indexRow: row, Times: times(c), Fingerprint: c.Fingerprint.ID, UserAgent: clean(c.Fingerprint.UserAgent), Happened: clean(strings.Join(c.Flags, ", ")), Signature: signature(c.Fingerprint), Ladder: l.draw(),
 		Unjudged: c.Fingerprint.ID == "" && len(c.Verdict.Evidence) == 0 && len(c.Decisions) == 0,
 	}
 	v.Waterfall, v.Zero = w.falls(c.Verdict)
@@ -149,6 +150,10 @@ func (p *Page) Call(capture string, number int, c *trace.Call, s *Sound) error {
 	v.Audio = row.Audio
 	for i := range c.Streams {
 		v.Streams = append(v.Streams, newStreamRow(c, &c.Streams[i]))
+	}
+	for _, f := range c.Faxes {
+		v.Streams = append(v.Streams, streamRow{Side: "–", Codec: "T.38", Begins: fmt.Sprintf("%.3f", f.FirstAt.Sub(began(c)).Seconds()), Seconds: fmt.Sprintf("%.1f", f.Seconds),
+			Packets: fmt.Sprint(f.Packets), Lost: fmt.Sprint(f.Lost), Way: fmt.Sprintf("%s → %s", f.Source, f.Destination)})
 	}
 	for _, d := range c.Decisions {
 		at := ""

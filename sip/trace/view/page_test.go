@@ -50,7 +50,7 @@ func TestPage(t *testing.T) {
 		"no RTP of this side is in the capture", "caller presses 5", "3.50 s: caller presses &lt;",
 		`<g class="rung message again"`, `<g class="rung message onward"`, `<g class="rung message refused"`, `<g class="rung media"`, `<g class="rung decided"`,
 		"4.00 s: line.digital_silence &#43;0.40", "at 4.0 s, frame 120", "alone it would weigh &#43;5.00", "verdict: assistant",
-		"listening: rule machines says automation to bots (P200-machines)", "20 (5.0 %)", "SRTP PT 96", "10 messages, 1 of them sent again",
+		"listening: rule machines says automation to bots (P200-machines)", "20 (5.0 %)", "T.38 × 40", "<dd>reinvite, multi_hop</dd>", "SRTP PT 96", "10 messages, 1 of them sent again",
 		"From: &lt;sip:alice@example.com&gt;",
 	} {
 		if !strings.Contains(html, want) {

@@ -31,6 +31,11 @@ func Text(out io.Writer, c *trace.Call, number, width int) error {
 		}
 		p.line("%s", fit(s, width))
 	}
+	if len(c.Flags) > 0 {
+		for i, l := range wrap(clean(strings.Join(c.Flags, ", ")), width-12) {
+			p.line("%s%s", []string{"  happened: ", "            "}[min(i, 1)], l)
+		}
+	}
 	p.line("")
 	p.line("Messages")
 	newLadder(c).text(p, width)
@@ -100,8 +105,11 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds())
 
 // streams are the figures of the media.
 func streams(p *printer, c *trace.Call, width int) {
+	faxes(p, c, width)
 	if len(c.Streams) == 0 {
-		p.line("  no RTP of the call is in the capture")
+		if len(c.Faxes) == 0 {
+			p.line("  no RTP of the call is in the capture")
+		}
 		return
 	}
 	const least = 124 // columns from which the addresses stand in the same line
@@ -133,6 +141,13 @@ func streams(p *printer, c *trace.Call, width int) {
 		if s.Digits != "" {
 			p.line("%s", fit("         keys "+clean(s.Digits), width))
 		}
+	}
+}
+
+// faxes are the figures of the fax over IP.
+func faxes(p *printer, c *trace.Call, width int) {
+	for _, f := range c.Faxes {
+		p.line("%s", fit(fmt.Sprintf("  T.38 from %.3f s on, %.1f s, %d packets, %d lost  %s → %s", f.FirstAt.Sub(began(c)).Seconds(), f.Seconds, f.Packets, f.Lost, f.Source, f.Destination), max(width, 80)))
 	}
 }
 

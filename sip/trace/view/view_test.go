@@ -50,7 +50,8 @@ func sample() *trace.Call {
 			{At: when(0), Stage: policy.Arrival, Rule: "default", Action: policy.ToAgents, Destination: "agents", Reason: "P300-no-rule"},
 			{At: when(4), Stage: policy.Listening, Rule: "machines", Action: policy.ToAutomation, Destination: "bots", Reason: "P200-machines"},
 		},
-		MessagesLeftOut: 3,
+		MessagesLeftOut: 3, Flags: []string{"reinvite", "multi_hop"},
+		Faxes: []trace.Fax{{Source: addr("192.0.2.1:4002"), Destination: addr("[2001:db8::2]:6002"), Packets: 40, Lost: 1, FirstAt: at(6), Seconds: 2}},
 	}
 	c.Decision = &c.Decisions[1]
 	frame := 0
