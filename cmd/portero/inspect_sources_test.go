@@ -117,6 +117,45 @@ func TestInspectSourcesAreChecked(t *testing.T) {
 	}
 }
 
+// TestInspectTransports reads what testdata/traces/make-transports.sh captured of
+// other people's programs.
+func TestInspectTransports(t *testing.T) {
+	for _, c := range []struct {
+		file, keys, transport string
+		calls, messages       int
+	}{
+		{"tls13.pcapng", "", "tls", 2, 11},
+		{"tls12.pcap", "tls12.keys", "tls", 2, 11},
+		{"wss.pcapng", "", "wss", 1, 8},
+		{"hep.pcap.zst", "", "udp", 2, 28},
+	} {
+		args := []string{"--json", "--no-judge", filepath.Join(traces, c.file)}
+		if c.keys != "" {
+			args = append(args, "--keylog", filepath.Join(traces, c.keys))
+		}
+		out, errs, status := inspect(t, args...)
+		if status != exitOK || errs != "" {
+			t.Fatalf("%s: status %d, stderr %q", c.file, status, errs)
+		}
+		v := decode(t, out)
+		if len(v.Calls) != c.calls || !strings.Contains(out, fmt.Sprintf(`"messages":%d,"dialogs"`, c.messages)) {
+			t.Errorf("%s: %d calls in %s", c.file, len(v.Calls), out)
+		}
+		if n := strings.Count(out, `"transport":"`+c.transport+`"`); n < c.calls {
+			t.Errorf("%s: %s is told %d times in %s", c.file, c.transport, n, out)
+		}
+		for _, call := range v.Calls {
+			if call.Outcome != "answered" || call.Responses["180"] == 0 {
+				t.Errorf("%s: a call is %s", c.file, call.Outcome)
+			}
+		}
+	}
+	_, errs, status := inspect(t, filepath.Join(traces, "tls12.pcap"))
+	if status != exitOK || !strings.Contains(errs, "1 TLS connections could not be read for want of their secrets; --keylog") {
+		t.Errorf("without secrets: status %d, %q", status, errs)
+	}
+}
+
 // watched is an output that can be looked at while it is written.
 type watched struct {
 	mu sync.Mutex
