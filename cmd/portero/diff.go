@@ -12,6 +12,7 @@ import (
 
 type diffCmd struct {
 	JSON     bool     `help:"One JSON document."`
+	Brief    bool     `short:"q" help:"Only count: how many go where, and why."`
 	All      bool     `short:"a" help:"Tell also the calls that are treated alike, but by another rule or verdict."`
 	A        string   `arg:"" name:"a.yaml" help:"One configuration."`
 	B        string   `arg:"" name:"b.yaml" help:"Another."`
@@ -45,7 +46,7 @@ func (c diffCmd) Run(p printer) error {
 		defer l.Close()
 		labs[i], sides[i].Rules = l, l.cfg.Rules
 	}
-	var w contrastSheet = &contrastText{out: p.Out(), sides: sides, files: [2]string{c.A, c.B}, moves: map[[2]string]int{}}
+	var w contrastSheet = &contrastText{out: p.Out(), sides: sides, files: [2]string{c.A, c.B}, moves: map[[2]string]*move{}, brief: c.Brief}
 	if c.JSON {
 		w = &contrastJSON{out: p.Out(), sides: sides, files: [2]string{c.A, c.B}}
 	}

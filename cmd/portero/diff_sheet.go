@@ -27,15 +27,38 @@ type contrastText struct {
 	files   [2]string
 	capture string
 	begun   bool
-	moves   map[[2]string]int // calls by both treatments
+	brief   bool                // calls are only counted
+	moves   map[[2]string]*move // calls by both treatments
 	calls   int
 	silent  int // treated alike by another rule or verdict, and not told
 	err     error
 }
 
+// move counts the calls with the same two treatments.
+type move struct {
+	calls int
+	why   map[string]int // by the first reason
+}
+
+// maxReasons is how many reasons of a move are counted apart, and mostTold how many are
+// told.
+const maxReasons, mostTold = 1000, 3
+
 func (t *contrastText) call(capture string, c contrast.Contrast, tell bool) {
 	t.calls++
-	t.moves[[2]string{t.sides[0].Treatment(c.A), t.sides[1].Treatment(c.B)}]++
+	key := [2]string{t.sides[0].Treatment(c.A), t.sides[1].Treatment(c.B)}
+	m := t.moves[key]
+	if m == nil {
+		m = &move{why: map[string]int{}}
+		t.moves[key] = m
+	}
+	m.calls++
+	if c.Treated && len(c.Why) > 0 && (m.why[c.Why[0]] > 0 || len(m.why) < maxReasons) {
+		m.why[c.Why[0]]++
+	}
+	if t.brief {
+		return
+	}
 	if !tell {
 		if c.Ruled || c.Judged {
 			t.silent++
@@ -54,7 +77,7 @@ func (t *contrastText) call(capture string, c contrast.Contrast, tell bool) {
 	if c.A.InviteAt != nil {
 		at = c.A.InviteAt.UTC().Format("01-02 15:04:05.000")
 	}
-	t.printf("@@ %s %s → %s, call %s\n", at, plain(c.A.FromUser), plain(c.A.ToUser), plain(c.A.CallID))
+	t.printf("@@ %s %s → %s, call %s\n", at, dash(c.A.FromUser), dash(c.A.ToUser), dash(c.A.CallID))
 	if line, other := treated(t.sides[0], c.A), treated(t.sides[1], c.B); line == other {
 		t.printf("  %s\n", line)
 	} else {
@@ -74,17 +97,20 @@ func treated(s contrast.Side, c *trace.Call) string {
 	return fmt.Sprintf("%s by rule %s at %s (%s)", s.Treatment(c), d.Rule, d.Stage, d.Reason)
 }
 
+// dash stands where nothing is known.
+func dash(s string) string { return cmp.Or(plain(s), "-") }
+
 // end writes how many calls go where.
 func (t *contrastText) end() error {
 	differ, width := 0, 0
 	for m, n := range t.moves {
 		if m[0] != m[1] {
-			differ += n
+			differ += n.calls
 			width = max(width, len(m[0]))
 		}
 	}
 	moves := slices.SortedFunc(maps.Keys(t.moves), func(a, b [2]string) int {
-		return cmp.Or(cmp.Compare(t.moves[b], t.moves[a]), slices.Compare(a[:], b[:]))
+		return cmp.Or(cmp.Compare(t.moves[b].calls, t.moves[a].calls), slices.Compare(a[:], b[:]))
 	})
 	t.printf("%d calls: %d treated differently, %d alike", t.calls, differ, t.calls-differ)
 	if t.silent > 0 {
@@ -92,8 +118,18 @@ func (t *contrastText) end() error {
 	}
 	t.printf("\n")
 	for _, m := range moves {
-		if m[0] != m[1] {
-			t.printf("%7d  %-*s → %s\n", t.moves[m], width, m[0], m[1])
+		if m[0] == m[1] {
+			continue
+		}
+		t.printf("%7d  %-*s → %s\n", t.moves[m].calls, width, m[0], m[1])
+		why := t.moves[m].why
+		reasons := slices.SortedFunc(maps.Keys(why), func(a, b string) int { return cmp.Or(cmp.Compare(why[b], why[a]), cmp.Compare(a, b)) })
+		for i, r := range reasons {
+			if i == mostTold {
+				t.printf("                 … and %d reasons more\n", len(reasons)-i)
+				break
+			}
+			t.printf("         %7d %s\n", why[r], plain(r))
 		}
 	}
 	return t.err

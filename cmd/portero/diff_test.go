@@ -29,7 +29,8 @@ func TestDiff(t *testing.T) {
 		err    string
 	}{
 		{"differs", []string{a, b, key, busy}, exitFailed, []string{"--- " + a + "\n+++ " + b + "\n" + key + "\n@@ 03-01 12:00:00.123 alice → bob, call key@192.0.2.1\n- automation to bots by rule fives at listening (P200-fives)\n+ agents by rule default at arrival (P300-no-rule)\n    when of rule fives is `trunk == \"carrier\" && digits startsWith \"5\"` in old.yaml and `trunk == \"carrier\" && digits startsWith \"6\"` in new.yaml\n",
-			"2 calls: 1 treated differently, 1 alike\n      1  automation to bots → agents\n"}, ""},
+			"2 calls: 1 treated differently, 1 alike\n      1  automation to bots → agents\n               1 when of rule fives is "}, ""},
+		{"only counted", []string{"--brief", a, b, key, busy}, exitFailed, []string{"2 calls: 1 treated differently, 1 alike\n      1  automation to bots → agents\n               1 when of rule fives is "}, ""},
 		{"the same", []string{a, a, key, busy}, exitOK, []string{"2 calls: 0 treated differently, 2 alike\n"}, ""},
 		{"only judged otherwise", []string{a, later, busy}, exitOK, []string{"1 calls: 0 treated differently, 1 alike (1 of them by another rule or verdict: --all tells them)"}, ""},
 		{"all", []string{"--all", a, later, busy}, exitOK, []string{"  agents by rule default at arrival (P300-no-rule)\n    judged unknown (0.20) by old.yaml and unknown (0.50) by later.yaml, by the same evidence"}, ""},

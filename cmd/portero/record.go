@@ -259,7 +259,6 @@ func (c recordCmd) print(w io.Writer, calls []keptCall) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "TIME\tFROM\tTO\tOUTCOME\tCLASS\tACTION\tSIP\tRTP\tCALL-ID")
 	for _, k := range calls {
-		dash := func(s string) string { return cmp.Or(plain(s), "-") }
 		rtp := fmt.Sprint(k.RTP)
 		if len(k.Files) > 0 {
 			rtp += " and a recording"

@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,7 +164,7 @@ func (p *pass) call(c *trace.Call) {
 }
 
 func describe(c *trace.Call) string {
-	return fmt.Sprintf("%s (%s → %s)", c.CallID, c.FromUser, c.ToUser)
+	return fmt.Sprintf("%s (%s → %s)", cmp.Or(c.CallID, "without Call-ID"), cmp.Or(c.FromUser, "-"), cmp.Or(c.ToUser, "-"))
 }
 
 func (k *Case) fits(c *trace.Call) bool {

@@ -119,18 +119,26 @@ func missing(rule, instead string, here, there Side) []string {
 	if place < 0 {
 		return []string{fmt.Sprintf("%s has no rule %s", there.Name, rule)}
 	}
-	if w := altered(rule, here, there); len(w) > 0 {
+	if w := asked(rule, here, there); len(w) > 0 {
 		return w
 	}
 	if _, before := there.rule(instead); before >= 0 && before < place {
-		if _, after := here.rule(instead); after < 0 || after > at {
+		if _, after := here.rule(instead); after > at {
 			return []string{fmt.Sprintf("%s asks rule %s before %s", there.Name, instead, rule)}
 		}
+		return nil // what is said of the other rule says it
 	}
 	if mine.When == theirs.When {
 		return []string{fmt.Sprintf("rule %s stands in both and does not match in %s: %s", rule, there.Name, mine.When)}
 	}
 	return nil
+}
+
+// asked says in what a rule of both differs that decides whether it matches.
+func asked(rule string, here, there Side) []string {
+	return slices.DeleteFunc(altered(rule, here, there), func(s string) bool {
+		return !strings.HasPrefix(s, "when of ") && !strings.HasPrefix(s, "stages of ")
+	})
 }
 
 // altered says in what a rule of both differs.
