@@ -194,13 +194,23 @@ func (c *call) startAttempt(n int) {
 }
 
 // ringLong gives up an INVITE that has had no final response for much longer
-// than the recorded one.
+// than the recorded one; one that had none is given up where its recording ends.
 func (c *call) ringLong(r *request) {
 	recorded := c.rec.Flow()
-	final, _ := recorded.final()
-	c.timers.at(time.Now().Add(c.run.scaled(time.Duration(final.At))+patience), func() {
-		if !c.over && r.final == 0 && !c.hangUp {
+	final, had := recorded.final()
+	wait := c.run.scaled(time.Duration(final.At)) + patience
+	if !had {
+		wait = c.run.scaled(c.rec.end) + c.run.options.Patience
+	}
+	c.timers.at(time.Now().Add(wait), func() {
+		switch {
+		case c.over || r.final != 0 || c.hangUp:
+		case !had && !r.heard:
+			c.finish("")
+		case had:
 			c.note = "no final response for " + Seconds(c.since()).String()
+			c.cancel()
+		default:
 			c.cancel()
 		}
 	})
@@ -593,6 +603,12 @@ func (c *call) sendCancel() {
 
 // bye ends the dialog; template is the recorded BYE, if it is its moment.
 func (c *call) bye(template *message) {
+	if c.dialog == nil && c.early != nil && template != nil && c.invite.final == 0 {
+		// As some do who are not answered (RFC 3261 section 15 lets them).
+		c.flow.end("caller", c.since())
+		c.send("BYE", template, c.early, func(*inbound) { c.finish("") })
+		return
+	}
 	if c.dialog == nil || slices.ContainsFunc(c.requests, func(r *request) bool { return r.method == "BYE" && r.dialog == c.dialog }) {
 		return
 	}

@@ -43,6 +43,7 @@ type farCall struct {
 	from   netip.AddrPort
 	in     chan *message
 	cseq   int
+	n      int // which call of the far side's it is
 }
 
 func newFar(t testing.TB, host string, plan func(*farCall)) *far {
@@ -106,7 +107,7 @@ func (f *far) listen() {
 		f.raw = append(f.raw, raw)
 		c := f.calls[m.callID()]
 		if c == nil && m.method() == "INVITE" {
-			c = &farCall{far: f, invite: m, from: from, in: make(chan *message, 64), cseq: 100}
+			c = &farCall{far: f, invite: m, from: from, in: make(chan *message, 64), cseq: 100, n: len(f.ids)}
 			c.id = identity{protocol: transport.UDP, tag: "f" + fmt.Sprint(len(f.calls)), local: f.local,
 				media: mediaPlace{port: func(int) uint16 { return 0 }}}
 			f.calls[m.callID()] = c
@@ -186,13 +187,23 @@ func (c *farCall) ask(method, body string) *message {
 // await takes what the caller sends until a request of a method, or a final
 // response to one ("200 UPDATE"), comes.
 func (c *farCall) await(what string) *message {
-	timeout := time.After(5 * time.Second)
-	var other []string
+	m, other := c.within(5*time.Second, what)
+	if m == nil && other != nil {
+		c.t.Errorf("the far side waited for %s in vain; it got %q", what, other)
+	}
+	return m
+}
+
+// within waits no longer than d; other is what came instead, nil when the far
+// side was ended.
+func (c *farCall) within(d time.Duration, what string) (m *message, other []string) {
+	timeout := time.After(d)
+	other = []string{}
 	for {
 		select {
 		case m, ok := <-c.in:
 			if !ok {
-				return nil
+				return nil, nil
 			}
 			is := m.method()
 			if is == "" {
@@ -200,12 +211,11 @@ func (c *farCall) await(what string) *message {
 				is = fmt.Sprint(m.code(), " ", method)
 			}
 			if is == what {
-				return m
+				return m, other
 			}
 			other = append(other, is)
 		case <-timeout:
-			c.t.Errorf("the far side waited for %s in vain; it got %q", what, other)
-			return nil
+			return nil, other
 		}
 	}
 }

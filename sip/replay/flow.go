@@ -100,7 +100,13 @@ func (r *Recording) Flow() Flow {
 	seen := map[int]bool{}
 	for _, m := range r.steps {
 		number, method := m.cseq()
+		over := m.method() == "BYE" || m.method() == "CANCEL"
+		if over && !answered && refused.Code > 0 {
+			f.end("refused", time.Duration(refused.At))
+		}
 		switch {
+		case m.caller && m.method() == "INVITE" && !answered && s.isAttempt(number):
+			refused = Response{} // it tries again
 		case m.caller && m.method() == "BYE":
 			f.end("caller", m.at)
 		case m.caller && m.method() == "CANCEL":
