@@ -74,7 +74,7 @@ func TestShape(t *testing.T) {
 		"C671489A-18C4512F":                           "HEX8-HEX8",
 		"avUKeNS0Sa56Q":                               "sofia",
 	} {
-		if got := string(shape(nil, []byte(token))); got != want {
+		if got := string(shape(nil, []byte(token), false)); got != want {
 			t.Errorf("shape(%q) = %s, want %s", token, got, want)
 		}
 	}

@@ -37,6 +37,7 @@ type Message struct {
 	fromUser, fromHost, contactUser, contactHost []byte
 
 	sofiaIDs, sofiaTokens, decimalIDs bool
+	decimal                           bool // the maker writes decimal tokens
 
 	folded, gap, tight, padded bool // habits of spelling
 
@@ -101,6 +102,8 @@ func (m *Message) Read(raw []byte) {
 	m.sofiaTokens = sofiaToken(branch) && sofiaToken(m.fromTag)
 	m.sofiaIDs, _ = sofiaCallID(m.callID, m.cseq)
 	m.decimalIDs = len(branch) > 0 && alphabet(branch) == 'd' && len(m.fromTag) > 0 && alphabet(m.fromTag) == 'd'
+	local, _, _ := bytes.Cut(m.callID, []byte{'@'})
+	m.decimal = longDecimal(branch) || longDecimal(m.fromTag) || longDecimal(local)
 	m.nlow = min(len(m.agent), len(m.low))
 	for i, c := range m.agent[:m.nlow] {
 		m.low[i] = lower(c)

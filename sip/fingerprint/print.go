@@ -160,19 +160,17 @@ func (m *Message) writeAsker(b []byte) []byte {
 	m.shapes[0].to = len(b)
 
 	b = append(b, " from="...)
-	b = addressShape(b, m.from, false)
+	b = addressShape(b, m.from)
 	b = append(b, ':')
 	m.shapes[1].from = len(b)
-	b = tagShape(b, m.fromTag)
+	b = tagShape(b, m.fromTag, m.decimal)
 	m.shapes[1].to = len(b)
-	b = append(b, " to="...)
-	b = addressShape(b, m.to, false)
 
 	b = m.writeContact(b, m.fromUser, "from")
 
 	b = append(b, " id="...)
 	m.shapes[3].from = len(b)
-	b = shape(b, m.callID)
+	b = shape(b, m.callID, m.decimal)
 	m.shapes[3].to = len(b)
 	b = append(b, " cseq="...)
 	return append(b, m.cseqClass()...)
@@ -183,7 +181,7 @@ func (m *Message) writeAsker(b []byte) []byte {
 func (m *Message) writeAnswerer(b []byte) []byte {
 	b = append(b, "tag="...)
 	m.shapes[2].from = len(b)
-	b = tagShape(b, m.toTag)
+	b = tagShape(b, m.toTag, m.decimal)
 	m.shapes[2].to = len(b)
 	_, user, _, _, _ := SplitURI(m.to.URI)
 	return m.writeContact(b, user, "to")
@@ -196,7 +194,7 @@ func (m *Message) writeContact(b, own []byte, name string) []byte {
 	if len(m.contacts) == 0 {
 		return b
 	}
-	b = addressShape(b, m.contact, true)
+	b = addressShape(b, m.contact)
 	b = append(b, ':')
 	switch {
 	case len(m.contactUser) == 0:
@@ -239,7 +237,7 @@ func (m *Message) branchShape(b []byte) []byte {
 	t, ok := bytes.CutPrefix(m.branch, cookie)
 	if !ok {
 		b = append(b, "nocookie:"...)
-		return shape(b, t)
+		return shape(b, t, m.decimal)
 	}
 	for _, prefix := range [...]string{"Pj", "ac", "np", "-d8754z-", "-524287-", ".", "_"} {
 		if len(t) > 0 && t[0] != prefix[0] {
@@ -252,12 +250,12 @@ func (m *Message) branchShape(b []byte) []byte {
 			break
 		}
 	}
-	return shape(b, t)
+	return shape(b, t, m.decimal)
 }
 
 // tagShape describes a tag, keeping the prefixes of chan_sip, AudioCodes and
 // Ribbon and the habit of SIPp.
-func tagShape(b, t []byte) []byte {
+func tagShape(b, t []byte, decimal bool) []byte {
 	if i := bytes.Index(t, []byte("SIPpTag")); i >= 0 {
 		return append(b, "SIPpTag"...)
 	}
@@ -270,19 +268,12 @@ func tagShape(b, t []byte) []byte {
 			break
 		}
 	}
-	return shape(b, t)
+	return shape(b, t, decimal)
 }
 
-// addressShape says how an address was written, not whose it is. A display name
-// comes and goes with the caller; only that of a Contact is the maker's.
-func addressShape(b []byte, a Address, display bool) []byte {
-	switch {
-	case !display:
-	case a.Quoted:
-		b = append(b, 'q')
-	case len(a.Display) > 0:
-		b = append(b, 'd')
-	}
+// addressShape says how an address was written, not whose it is: a display name
+// comes and goes with the caller. How the To is written comes with the callee.
+func addressShape(b []byte, a Address) []byte {
 	if a.Angled {
 		b = append(b, 'a')
 	} else {
@@ -293,9 +284,9 @@ func addressShape(b []byte, a Address, display bool) []byte {
 	if len(port) > 0 {
 		b = append(b, 'p')
 	}
-	b = params(b, uriParams, "user", "transport", "tgrp", "trunk-context", "rinstance", "line", "pn-prid")
+	b = params(b, uriParams, "user", "transport", "tgrp", "trunk-context", "rinstance", "line", "pn-prid", "conf-id")
 	b = append(b, '>')
-	return params(b, a.Params, "tag")
+	return params(b, a.Params, "tag", "isfocus", "conf-id")
 }
 
 // params lists the names of parameters in their order; those in without depend
@@ -320,11 +311,12 @@ next:
 }
 
 // cseqClass says where the first CSeq came from; a few more for requests sent
-// again with credentials. It is "-" where the number has grown since: inside
-// dialogs, and in registrations that are refreshed (RFC 3261 section 10.2.4).
+// again with credentials. It is "-" where the number may have grown since: inside
+// dialogs, and in all but INVITEs (registrations that are refreshed, RFC 3261
+// section 10.2.4, subscriptions, pings).
 func (m *Message) cseqClass() string {
 	switch {
-	case m.within || string(m.method) == "REGISTER":
+	case m.within || string(m.method) != "INVITE":
 		return "-"
 	case m.sofiaIDs:
 		return "sofia"

@@ -77,6 +77,9 @@ func TestPrintSees(t *testing.T) {
 		{"a diverted call", "Contact:", "Diversion: <sip:1@h>;reason=unconditional\nContact:", ""},
 		{"the caller's name", "From: <", "From: \"Ana\" <", ""},
 		{"another caller", "+34", "+49", ""},
+		{"a callee by a bare address", "To: <sip:100@door>", "To: sip:100@other:5070;x=1", ""},
+		{"a caller with a name in the Contact", "Contact: <", "Contact: \"Ana\" <", ""},
+		{"a conference's focus", "\nCall-ID:", ";isfocus\nCall-ID:", ""},
 		{"callee", "INVITE sip:100@door", "INVITE sip:200@other", ""},
 		{"hops left", "Max-Forwards: 70", "Max-Forwards: 12", ""},
 		{"another port for media", "m=audio 1 ", "m=audio 40222 ", ""},
@@ -98,6 +101,22 @@ func TestPrintSees(t *testing.T) {
 		}
 		if differ != c.differ {
 			t.Errorf("%s: other in %q, want %q: %s", c.name, differ, c.differ, p.Text)
+		}
+	}
+}
+
+// A number that is written without its leading zeros, and a decimal token that
+// could be hexadecimal, do not make another print.
+func TestPrintOfShortTokens(t *testing.T) {
+	of := func(branch, tag, callID string) string {
+		return Of(makertest.Wire(fmt.Sprintf("INVITE sip:a@b SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bK%s\nFrom: <sip:a@b>;tag=%s\nTo: <sip:c@d>\nCall-ID: %s\nCSeq: 20 INVITE\n\n", branch, tag, callID))).ID
+	}
+	for name, c := range map[string][2][3]string{
+		"hexadecimal with %x": {{"3a2b1c0d", "4f5e6d7c", "0f2a4c6e8b1d3f5a"}, {"a2b1c0d", "f5e6d", "f2a4c6e8b1d3f5a"}},
+		"decimal numbers":     {{"1189421563", "1706312941", "1183546821"}, {"189421563", "17063129", "83546821"}},
+	} {
+		if a, b := of(c[0][0], c[0][1], c[0][2]), of(c[1][0], c[1][1], c[1][2]); a != b {
+			t.Errorf("%s: %s and %s", name, a, b)
 		}
 	}
 }
@@ -131,7 +150,7 @@ a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-16
 a=sendrecv
 `, "p2 m=INVITE h=Via,Max-Forwards,From,To,Contact,Call-ID,CSeq,Allow,Supported,User-Agent,Content-Type,Content-Length w=p " +
-			"allow=PRACK,+INVITE,+ACK,+BYE supported=replaces,+100rel,+timer via=;rport;branch:Pj~hex32 from=asip>:hex32 to=asip> " +
+			"allow=PRACK,+INVITE,+ACK,+BYE supported=replaces,+100rel,+timer via=;rport;branch:Pj~hex32 from=asip>:hex32 " +
 			"contact=asipp;ob>:from id=hex32 cseq=16bit sdp=-/same32/pjmedia/0-16,v,o,s,c,t|m:audio:RTP/AVP:8+0+101,rtpmap,fmtp,sendrecv"},
 		{"200", `
 SIP/2.0 200 OK
@@ -175,7 +194,7 @@ Expires: 3600
 Content-Length: 0
 
 `, "p2 m=REGISTER h=Via,From,To,CSeq,Call-ID,Contact,Expires,Content-Length w= allow= supported= via=;branch:.~txt9 " +
-			"from=asip>:txt9 to=bsip> contact=asip>;+sip.instance:from id=txt10 cseq=- sdp=none"},
+			"from=asip>:txt9 contact=asip>;+sip.instance:from id=txt10 cseq=- sdp=none"},
 		{"OPTIONS of a PBX", `
 OPTIONS sip:192.0.2.9 SIP/2.0
 Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK3a2b1c0d
@@ -187,7 +206,7 @@ CSeq: 102 OPTIONS
 Content-Length: 0
 
 `, "p2 m=OPTIONS h=Via,From,To,Contact,Call-ID,CSeq,Content-Length w= allow= supported= via=;rport;branch:hex8 " +
-			"from=asip>:as~hex8 to=asip> contact=asipp>:from id=hex32@ip cseq=100 sdp=none"},
+			"from=asip>:as~hex8 contact=asipp>:from id=hex32@ip cseq=- sdp=none"},
 		{"BYE, inside a dialog", `
 BYE sip:ana@192.0.2.1 SIP/2.0
 Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1
@@ -196,8 +215,8 @@ To: <sip:ana@192.0.2.1>;tag=1
 Call-ID: x
 CSeq: 7 BYE
 
-`, "p2 m=BYE+ h=Via,From,To,Call-ID,CSeq w= allow= supported= via=;branch:dec from=asip>:dec to=asip> contact= id=none cseq=- sdp=none"},
-		{"nothing", "", "p2 m= h= w= allow= supported= via=:nocookie:none from=b>:none to=b> contact= id=none cseq=first sdp=none"},
+`, "p2 m=BYE+ h=Via,From,To,Call-ID,CSeq w= allow= supported= via=;branch:dec from=asip>:dec contact= id=none cseq=- sdp=none"},
+		{"nothing", "", "p2 m= h= w= allow= supported= via=:nocookie:none from=b>:none contact= id=none cseq=- sdp=none"},
 	} {
 		if got := Of(makertest.Wire(c.raw)).Text; got != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)

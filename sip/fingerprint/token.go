@@ -80,8 +80,8 @@ func sofiaCallID(callID []byte, cseq uint64) (bool, int64) {
 // shape describes a random token by what stays the same from call to call:
 // its literal frame, alphabet and length. Lengths of decimal numbers vary and
 // are left out; a run of 8, 16 or 32 digits is taken as hexadecimal, as that is
-// what it is far more often.
-func shape(dst, t []byte) []byte {
+// what it is far more often, unless its maker is known to write decimal tokens.
+func shape(dst, t []byte, decimal bool) []byte {
 	if len(t) == 0 {
 		return append(dst, "none"...)
 	}
@@ -92,7 +92,7 @@ func shape(dst, t []byte) []byte {
 		return append(append(dst, "uuid"...), v)
 	}
 	if at := bytes.IndexByte(t, '@'); at >= 0 {
-		dst = shape(dst, t[:at])
+		dst = shape(dst, t[:at], decimal)
 		dst = append(dst, '@')
 		if ipLike(t[at+1:]) {
 			return append(dst, "ip"...)
@@ -104,12 +104,12 @@ func shape(dst, t []byte) []byte {
 		part, after, more := bytes.Cut(rest, []byte{'-'})
 		switch kind := alphabet(part); {
 		case len(part) == 0:
-		case kind == 'd' && len(part) != 8 && len(part) != 16 && len(part) != 32:
+		case kind == 'd' && (decimal || !words(part)):
 			dst = append(dst, "dec"...)
 		case kind == 'd' || kind == 'h':
-			dst = strconv.AppendInt(append(dst, "hex"...), int64(len(part)), 10)
+			dst = strconv.AppendInt(append(dst, "hex"...), int64(whole(len(part))), 10)
 		case kind == 'H':
-			dst = strconv.AppendInt(append(dst, "HEX"...), int64(len(part)), 10)
+			dst = strconv.AppendInt(append(dst, "HEX"...), int64(whole(len(part))), 10)
 		default:
 			// One part that is neither: the hyphens may be random too.
 			return strconv.AppendInt(append(dst[:mark], "txt"...), int64(len(t)), 10)
@@ -121,6 +121,26 @@ func shape(dst, t []byte) []byte {
 		rest = after
 	}
 }
+
+// words says whether a token has the length of one, two or four 32-bit words.
+func words(t []byte) bool { return len(t) == 8 || len(t) == 16 || len(t) == 32 }
+
+// whole is the number of hexadecimal digits with the leading zeros that many
+// makers leave out.
+func whole(n int) int {
+	switch {
+	case n >= 5 && n <= 8:
+		return 8
+	case n >= 13 && n <= 16:
+		return 16
+	case n >= 29 && n <= 32:
+		return 32
+	}
+	return n
+}
+
+// longDecimal says whether a token can only be a decimal number.
+func longDecimal(t []byte) bool { return len(t) > 4 && !words(t) && alphabet(t) == 'd' }
 
 // alphabet gives 'd' for decimal, 'h' and 'H' for lower- and upper-case
 // hexadecimal, 't' for anything else.
