@@ -63,6 +63,12 @@ func TestListen(t *testing.T) {
 			talk(s.film, 0)
 			s.say("!BYE", "200")
 		}, heard{50, 50, ""}},
+		"G.722": {func(s *script) {
+			s.aSDP, s.bSDP = sdpOf(aRTP, "9"), sdpOf(bRTP, "9")
+			s.say("INVITE+sdp", "180", "200+sdp", "ACK")
+			talk(s.film, 9)
+			s.say("!BYE", "200")
+		}, heard{50, 50, ""}},
 		"encrypted": {func(s *script) {
 			s.bSDP = strings.ReplaceAll(s.bSDP, "RTP/AVP", "RTP/SAVP")
 			s.say("INVITE+sdp", "180", "200+sdp", "ACK")

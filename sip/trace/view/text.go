@@ -45,7 +45,7 @@ func Text(out io.Writer, c *trace.Call, number, width int) error {
 	p.line("")
 	p.line("Evidence")
 	if c.Fingerprint.ID == "" && len(c.Verdict.Evidence) == 0 && len(c.Decisions) == 0 {
-		p.line("  the call was not judged: its INVITE is not in the capture")
+		p.line("  the call was not judged: its INVITE is not in the capture, or nobody wanted it to be")
 	} else {
 		newWaterfall(c).text(p, c.Verdict, width)
 		course(p, c)
