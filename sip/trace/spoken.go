@@ -53,7 +53,7 @@ func (t *spoken) take(b []byte, s *segment, deliver func(*segment)) (used int, o
 				s.transport = "wss"
 			}
 			if t.lost {
-				at := frameWithSIP(b[used:])
+				at := findFrame(b[used:])
 				if at < 0 {
 					return used + max(0, len(b)-used-maxStartLine), true
 				}
@@ -86,7 +86,7 @@ func (t *spoken) recognise(b []byte) (used int, ok bool) {
 	case isHEP(rest):
 		t.kind = hepTalk
 		return used, true
-	case frameWithSIP(b) == 0:
+	case beginsFrame(b):
 		t.kind = webSocketTalk
 		return 0, true
 	case isUpgrade(rest):

@@ -115,7 +115,7 @@ func shows(b []byte) int {
 	if at := findStart(b); at >= 0 {
 		return at
 	}
-	if isHello(b) || isUpgrade(b) || isHEP(b) || frameWithSIP(b) == 0 {
+	if isHello(b) || isUpgrade(b) || isHEP(b) || beginsFrame(b) {
 		return 0
 	}
 	return -1
@@ -140,7 +140,7 @@ func (t *tcpFlows) understand(f *tcpFlow, key flowPair, s *segment, deliver func
 	one := segment{at: s.at, src: key.src, dst: key.dst}
 	if f.tls == nil {
 		used, ok := f.talk.take(f.buf, &one, deliver)
-		f.buf = append(f.buf[:0], f.buf[used:]...)
+		f.buf = rest(f.buf, used)
 		return ok
 	}
 	used, ok := f.side.records(f.tls, f.buf, t.keys, func(plain []byte, lost bool) bool {
@@ -151,10 +151,10 @@ func (t *tcpFlows) understand(f *tcpFlow, key flowPair, s *segment, deliver func
 		}
 		f.side.plain = append(f.side.plain, plain...)
 		used, ok := f.talk.take(f.side.plain, &one, deliver)
-		f.side.plain = append(f.side.plain[:0], f.side.plain[used:]...)
+		f.side.plain = rest(f.side.plain, used)
 		return ok
 	})
-	f.buf = append(f.buf[:0], f.buf[used:]...)
+	f.buf = rest(f.buf, used)
 	if c := f.tls; c.sealed && c.greeted && !c.counted {
 		c.counted = true
 		if t.keys.any() || key.src.Port() == portSIPS || key.dst.Port() == portSIPS {
@@ -162,6 +162,14 @@ func (t *tcpFlows) understand(f *tcpFlow, key flowPair, s *segment, deliver func
 		}
 	}
 	return ok
+}
+
+// rest keeps what is not used of b.
+func rest(b []byte, used int) []byte {
+	if used == 0 {
+		return b
+	}
+	return append(b[:0], b[used:]...)
 }
 
 // flush gives up the gaps that are open at the end of a capture.

@@ -90,26 +90,28 @@ func (f *frame) unmask(dst, b []byte) []byte {
 	return dst
 }
 
-// frameWithSIP returns where in b the first frame begins that holds the start of
-// a SIP message, or -1.
-func frameWithSIP(b []byte) int {
+// beginsFrame says whether b begins with a frame that holds the start of a SIP
+// message: text or binary, the first or only part, not compressed.
+func beginsFrame(b []byte) bool {
+	if len(b) < 14 || b[0]&0x7f != opText && b[0]&0x7f != opBinary {
+		return false
+	}
+	f, ok := frameHead(b)
+	if !ok || f.size < 12 {
+		return false
+	}
 	var line [256]byte
+	body := b[f.head:]
+	body = body[:min(uint64(len(body)), uint64(len(line)), f.size)]
+	_, _, ok = startLine(f.unmask(line[:0], body))
+	return ok
+}
+
+// findFrame returns where in b the first such frame begins, or -1.
+func findFrame(b []byte) int {
 	for at := range b {
-		// Text or binary, the first or only part, not compressed.
-		if first := b[at] & 0x7f; first != opText && first != opBinary {
-			continue
-		}
-		f, ok := frameHead(b[at:])
-		if !ok || f.size < 12 {
-			continue
-		}
-		body := b[at+f.head:]
-		body = body[:min(len(body), len(line), int(min(f.size, uint64(len(line)))))]
-		if _, _, ok := startLine(f.unmask(line[:0], body)); ok {
+		if beginsFrame(b[at:]) {
 			return at
-		}
-		if at > maxStartLine {
-			break
 		}
 	}
 	return -1
