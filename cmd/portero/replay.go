@@ -171,6 +171,10 @@ func (c *replayCmd) Run(p printer) error {
 		fmt.Fprintf(p.Err(), "replay: %d calls would be placed, --max-calls allows %d\n", n, c.MaxCalls)
 		return exitStatus(exitUsage)
 	}
+	if span := time.Duration(float64(calls[len(calls)-1].At.Sub(calls[0].At)) / c.Speed); c.Rate == 0 && span > c.MaxTime {
+		fmt.Fprintf(p.Err(), "replay: warning: the last call of the recording begins after %s, --max-time ends the run after %s; --rate places calls without the recorded spacing\n",
+			span.Round(time.Second), c.MaxTime)
+	}
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(interrupted, stop) // a second SIGINT ends the program

@@ -117,8 +117,12 @@ func (f *far) listen() {
 				defer f.wg.Done()
 				f.plan(c)
 				for m := range c.in { // whatever comes after the plan
-					if m.method() == "BYE" {
+					switch m.method() {
+					case "BYE":
 						c.reply(m, "200 OK", "")
+					case "CANCEL":
+						c.reply(m, "200 OK", "")
+						c.reply(c.invite, "487 Request Terminated", "")
 					}
 				}
 			}()

@@ -284,6 +284,7 @@ func (r *Recording) media(rtp []trace.Piece) {
 	slices.SortStableFunc(rtp, func(a, b trace.Piece) int { return a.At.Compare(b.At) })
 	streams := map[string]*codec.Stats{}
 	last := map[string]trace.Piece{}
+	twice := doubled(rtp)
 	for _, p := range rtp {
 		if len(p.Data) < 12 {
 			continue
@@ -305,9 +306,8 @@ func (r *Recording) media(rtp []trace.Piece) {
 		if !toFar && !toCaller {
 			continue
 		}
-		// A capture of every interface has a packet twice.
 		key := p.Source.String() + p.Destination.String() + string(p.Data[8:12])
-		if before, ok := last[key]; ok && p.At.Sub(before.At) < 5*time.Millisecond && bytes.Equal(before.Data, p.Data) {
+		if before, ok := last[key]; ok && twice[key] && p.At.Sub(before.At) < soon && bytes.Equal(before.Data, p.Data) {
 			continue
 		}
 		last[key] = p
@@ -329,6 +329,33 @@ func (r *Recording) media(rtp []trace.Piece) {
 		r.heard.received += s.Packets
 		r.heard.lost += s.Lost()
 	}
+}
+
+// soon is how far apart the copies of a packet are that is captured at two
+// interfaces of a machine.
+const soon = 5 * time.Millisecond
+
+// doubled tells the streams that a capture of every interface has twice. A packet
+// here and there that comes twice was sent twice.
+func doubled(rtp []trace.Piece) map[string]bool {
+	last := map[string]trace.Piece{}
+	all, again := map[string]int{}, map[string]int{}
+	for _, p := range rtp {
+		if len(p.Data) < 12 {
+			continue
+		}
+		key := p.Source.String() + p.Destination.String() + string(p.Data[8:12])
+		all[key]++
+		if before, ok := last[key]; ok && p.At.Sub(before.At) < soon && bytes.Equal(before.Data, p.Data) {
+			again[key]++
+		}
+		last[key] = p
+	}
+	out := map[string]bool{}
+	for key, n := range all {
+		out[key] = again[key]*5 > n*2
+	}
+	return out
 }
 
 func rtpNumbers(b []byte) (seq uint16, ts uint32) {

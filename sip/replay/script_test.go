@@ -205,3 +205,28 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%+v\n%q", res, ringing.heard)
 	}
 }
+
+// A packet that was sent twice is sent twice again; one that was captured at two
+// interfaces is not.
+func TestDoubledPackets(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		twice  func(i int) bool
+		packet int
+	}{
+		{"the end of a key", func(i int) bool { return i == 9 }, 11},
+		{"every interface", func(int) bool { return true }, 10},
+	} {
+		k := newTape(t).say("> INVITE|"+head("1 INVITE", "")+"||sdp", "< 200|"+head("1 INVITE", "b1")+"||SDP", "> ACK|"+head("1 ACK", "b1"))
+		for i := range 10 {
+			at := k.now.Add(time.Duration(i) * 20 * time.Millisecond)
+			for range 1 + map[bool]int{true: 1}[c.twice(i)] {
+				k.film.Wire(at, netip.MustParseAddrPort("192.0.2.1:4000"), netip.MustParseAddrPort("192.0.2.2:6000"), tapePacket(i))
+				at = at.Add(time.Millisecond)
+			}
+		}
+		if got := len(k.load()[0].packets); got != c.packet {
+			t.Errorf("%s: %d packets, want %d", c.name, got, c.packet)
+		}
+	}
+}
