@@ -183,7 +183,11 @@ func (a *mask) host(h string) string {
 		return h
 	}
 	if a.hosts[h] == "" {
-		a.hosts[h] = fmt.Sprintf("host%d.example", len(a.hosts)+1)
+		under := "example"
+		if strings.HasSuffix(strings.ToLower(h), ".invalid") { // a browser has no name (RFC 7118 section 5)
+			under = "invalid"
+		}
+		a.hosts[h] = fmt.Sprintf("host%d.%s", len(a.hosts)+1, under)
 	}
 	return a.hosts[h]
 }
