@@ -132,10 +132,13 @@ func makeBed(t *testing.T) *bed {
 
 // alone waits until no other run of these tests on this machine holds their
 // addresses.
-func alone(t *testing.T) {
+func alone(t *testing.T) { aloneAt(t, doorHost+":1") }
+
+// aloneAt waits likewise, by an address that nobody else listens at.
+func aloneAt(t *testing.T, address string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Minute); ; time.Sleep(time.Second) {
-		l, err := net.Listen("tcp", doorHost+":1")
+		l, err := net.Listen("tcp", address)
 		if err == nil {
 			t.Cleanup(func() { l.Close() })
 			return

@@ -1,10 +1,13 @@
 package record
 
 import (
+	"bytes"
 	"io"
 	"net/netip"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // BenchmarkSecond is a second of a call, both sides speaking, as each format
@@ -41,5 +44,27 @@ func BenchmarkSecond(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What keeping a call's signalling costs: seven messages, written to a file.
+func BenchmarkSpool(b *testing.B) {
+	cfg := DefaultCaptures()
+	cfg.Directory = b.TempDir()
+	s, err := newSpool(cfg, zap.NewNop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	message := bytes.Repeat([]byte("x"), 600)
+	at := time.Now()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		k := s.Keep("abcdefgh12345678")
+		for range 7 {
+			k.Message(true, doorAt, callerAt, "0123456789abcdef0123456789abcdef@192.0.2.20", bytes.Clone(message), at)
+		}
+		if i%250 == 0 {
+			s.take(at)
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +102,22 @@ func TestBounds(t *testing.T) {
 	for _, text := range []string{"", "..", "a", "1..b", "b..1", "2..1", "NaN", "..Inf", "0.1-0.2"} {
 		if err := new(Bounds).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
+// The example shows every key that a case file may have, in force or in a comment.
+func TestExampleIsComplete(t *testing.T) {
+	b, err := os.ReadFile("../../../configs/cases/demo.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []reflect.Type{reflect.TypeFor[Suite](), reflect.TypeFor[Case](), reflect.TypeFor[Given](), reflect.TypeFor[Expect]()} {
+		for i := range of.NumField() {
+			key := of.Field(i).Tag.Get("yaml")
+			if key != "" && !regexp.MustCompile(`\b`+key+`\b`).Match(b) {
+				t.Errorf("%s of %s is not shown", key, of.Name())
+			}
 		}
 	}
 }
