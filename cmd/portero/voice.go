@@ -269,7 +269,7 @@ type voiceTrainCmd struct {
 }
 
 // Run trains a model, calibrates it on held-out sources, prints the held-out
-// figures and writes the model.
+// figures over the reference line and writes the model.
 func (c *voiceTrainCmd) Run(p printer) error {
 	clips, noises, err := c.read()
 	if err != nil {
@@ -291,7 +291,7 @@ func (c *voiceTrainCmd) Run(p printer) error {
 		return fmt.Errorf("training: %w", err)
 	}
 	say("model made; measuring what held-out models say")
-	evaluate(clips, noises, o.Seed, func(clip *training.Clip, x []float64, seconds float64) float64 {
+	evaluate(clips, training.Conditions()[:1], noises, o.Seed, func(clip *training.Clip, x []float64, seconds float64) float64 {
 		return training.By(held.Model(clip), m.Cal, x, seconds)
 	}).Text(p.Out())
 	var b bytes.Buffer
@@ -301,11 +301,12 @@ func (c *voiceTrainCmd) Run(p printer) error {
 	return os.WriteFile(c.Out, b.Bytes(), 0o644)
 }
 
-// evaluate measures a judge over every line and over joined calls.
-func evaluate(clips []training.Clip, noises training.Noises, seed uint64, judge training.Judge) *training.Evaluation {
+// evaluate measures a judge over the lines given, the reference first, and over
+// joined calls.
+func evaluate(clips []training.Clip, lines []training.Condition, noises training.Noises, seed uint64, judge training.Judge) *training.Evaluation {
 	calls := training.Calls(clips, seed)
 	return training.Evaluate(
-		clips, training.MeasureRows(clips, training.Conditions(), noises, seed),
+		clips, training.MeasureRows(clips, lines, noises, seed),
 		calls, training.MeasureRows(calls, training.Conditions()[:1], noises, seed),
 		judge)
 }
@@ -348,7 +349,7 @@ func (c *voiceEvalCmd) Run(p printer) error {
 			return training.By(held.Model(clip), cal, x, seconds)
 		}
 	}
-	e := evaluate(clips, noises, o.Seed, judge)
+	e := evaluate(clips, training.Conditions(), noises, o.Seed, judge)
 	e.Text(p.Out())
 	if c.HTML == "" {
 		return nil

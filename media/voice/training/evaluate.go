@@ -80,7 +80,9 @@ func Evaluate(clips []Clip, rows []Measured, calls []Clip, callRows []Measured, 
 	length.Lines = append(length.Lines, line(fmt.Sprintf("whole call, %g s and more", CallSeconds), e.Calls, float64(len(calls))))
 	lines := Section{Name: "by line, whole clip"}
 	for k, c := range conditions {
-		lines.Lines = append(lines.Lines, line(c.Name, pick(k, AtEnd), n))
+		if s := pick(k, AtEnd); len(s) > 0 {
+			lines.Lines = append(lines.Lines, line(c.Name, s, n))
+		}
 	}
 	kinds := Section{Name: "all human clips against one kind of synthesizer, µ-law"}
 	for _, k := range kindsOf(e.Clips) {
