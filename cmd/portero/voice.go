@@ -268,8 +268,8 @@ type voiceTrainCmd struct {
 	Out string `required:"" type:"path" placeholder:"MODEL" help:"File to write the model to."`
 }
 
-// Run trains a model, calibrates it on held-out sources, prints the held-out
-// figures over the reference line and writes the model.
+// Run trains a model, calibrates it on held-out sources, writes it, and prints the
+// held-out figures over the reference line.
 func (c *voiceTrainCmd) Run(p printer) error {
 	clips, noises, err := c.read()
 	if err != nil {
@@ -290,15 +290,18 @@ func (c *voiceTrainCmd) Run(p printer) error {
 	if err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
-	say("model made; measuring what held-out models say")
-	evaluate(clips, training.Conditions()[:1], noises, o.Seed, func(clip *training.Clip, x []float64, seconds float64) float64 {
-		return training.By(held.Model(clip), m.Cal, x, seconds)
-	}).Text(p.Out())
 	var b bytes.Buffer
 	if err := m.Write(&b); err != nil {
 		return err
 	}
-	return os.WriteFile(c.Out, b.Bytes(), 0o644)
+	if err := os.WriteFile(c.Out, b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	say("%s written; measuring what the held-out models say", c.Out)
+	evaluate(clips, training.Conditions()[:1], noises, o.Seed, func(clip *training.Clip, x []float64, seconds float64) float64 {
+		return training.By(held.Model(clip), m.Cal, x, seconds)
+	}).Text(p.Out())
+	return nil
 }
 
 // evaluate measures a judge over the lines given, the reference first, and over
