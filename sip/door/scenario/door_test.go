@@ -370,6 +370,8 @@ func (d *testDoor) Do(words []string) error {
 		return heard(words[1])
 	case len(words) == 3 && words[0] == "speak":
 		return d.speak(words[1], words[2])
+	case len(words) == 3 && words[0] == "types":
+		return d.types(words[1], words[2])
 	case len(words) == 3 && words[0] == "flood":
 		return d.flood(words[1], words[2])
 	case len(words) >= 4 && words[0] == "says":

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/portero/portero/media/codec"
@@ -30,6 +32,40 @@ func (d *testDoor) speak(from, to string) error {
 	}
 	room := bytes.Repeat([]byte{0x7e, 0xfd}, codec.Rate/2)
 	d.send(c, net.UDPAddrFromAddrPort(at), codec.MuLaw.Encode(room, words))
+	return nil
+}
+
+// types has the caller at an address type on a text telephone, after a second of a
+// quiet room: five bits a letter at 45.45 baud, 1400 Hz for a one and 1800 for a zero.
+func (d *testDoor) types(from, to string) error {
+	at, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return fmt.Errorf("door types: %w", err)
+	}
+	c, err := d.phone(from)
+	if err != nil {
+		return err
+	}
+	bits := strings.Repeat("1", 10)
+	for _, letter := range []int{20, 1, 18, 18, 24, 4, 16, 16, 21, 4, 26, 3} { // HELLO TTY GA
+		bits += "0"
+		for i := range 5 {
+			bits += string(rune('0' + letter>>i&1))
+		}
+		bits += "11"
+	}
+	bits += strings.Repeat("1", 10)
+	phase := 0.0
+	pcm := make([]int16, int(float64(len(bits))/45.45*codec.Rate)/160*160)
+	for i := range pcm {
+		hz := 1800.0
+		if bits[int(float64(i)*45.45/codec.Rate)] == '1' {
+			hz = 1400
+		}
+		phase += 2 * math.Pi * hz / codec.Rate
+		pcm[i] = int16(5000 * math.Sin(phase))
+	}
+	d.send(c, net.UDPAddrFromAddrPort(at), codec.MuLaw.Encode(bytes.Repeat([]byte{0x7e, 0xfd}, codec.Rate/2), pcm))
 	return nil
 }
 
