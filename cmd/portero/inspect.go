@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/portero/portero/cmd/portero/config"
 	"github.com/portero/portero/sip/trace"
@@ -72,6 +73,7 @@ func (c *inspectCmd) Run(p printer) error {
 	if c.studio != nil {
 		defer c.studio.close() //nolint:errcheck // nothing is left to do
 	}
+	c.bar = newBar(p.Err())
 	var failed error
 	sources, err := c.sources(func(format string, args ...any) {
 		fmt.Fprintf(p.Err(), "inspect: "+format+"\n", args...)
@@ -112,6 +114,7 @@ func (c *inspectCmd) capture(p printer, o trace.Options, src source) error {
 		o.AsTheyEnd, o.Linger = true, liveLinger
 	}
 	warn := func(format string, args ...any) {
+		c.bar.clear()
 		fmt.Fprintf(p.Err(), "inspect: %s: warning: %s\n", name, fmt.Sprintf(format, args...))
 	}
 	o.Messages = c.Call != "" || c.HTML != ""
@@ -138,7 +141,15 @@ func (c *inspectCmd) capture(p printer, o trace.Options, src source) error {
 	if c.studio != nil {
 		s.told = func(number int, call *trace.Call, shown bool) { c.studio.told(name, number, call, shown, warn) }
 	}
-	sum, err := src.read(o, s.take, warn)
+	take := s.take
+	if f, ok := p.Out().(*os.File); ok && c.bar != nil && windowColumns(f) > 0 { // both on one screen
+		take = func(call *trace.Call) {
+			c.bar.clear()
+			s.take(call)
+		}
+	}
+	sum, err := src.read(o, take, warn)
+	c.bar.clear()
 	c.found += s.shown
 	if err == nil || sum.Packets > 0 {
 		if werr := s.end(sum); werr != nil {

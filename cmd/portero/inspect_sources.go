@@ -24,6 +24,7 @@ type inspectSources struct {
 	Interface string        `placeholder:"IF" help:"Listen on an interface (any: all of them) instead of reading captures, until SIGINT. Needs CAP_NET_RAW. No call is touched."`
 	HEP       string        `name:"hep" placeholder:"PLACE" help:"Listen for what a proxy or PBX mirrors by HEP, at udp:ADDRESS:PORT or tcp:ADDRESS:PORT, until SIGINT. No call is touched."`
 	Duration  time.Duration `placeholder:"TIME" help:"End --interface or --hep after so long: 90s, 2h."`
+	bar       *bar          // how far the reading is; nil: not shown
 	Captures  []string      `arg:"" optional:"" name:"capture" help:"pcap, pcapng or snoop files, also compressed with gzip or zstd; directories of them; - is standard input."`
 }
 
@@ -76,7 +77,7 @@ func (c *inspectSources) sources(note func(format string, args ...any)) ([]sourc
 	for _, name := range c.Captures {
 		info, err := os.Stat(name)
 		if name == "-" || err != nil || !info.IsDir() {
-			out = append(out, file(name))
+			out = append(out, c.file(name))
 			continue
 		}
 		parts, err := captures(name, note)
@@ -84,14 +85,14 @@ func (c *inspectSources) sources(note func(format string, args ...any)) ([]sourc
 			return nil, err
 		}
 		for _, p := range parts {
-			out = append(out, file(p.Name))
+			out = append(out, c.file(p.Name))
 		}
 	}
 	return out, nil
 }
 
 // file reads one capture.
-func file(name string) source {
+func (c *inspectSources) file(name string) source {
 	return source{name: name, live: name == "-" && !regular(os.Stdin),
 		read: func(o trace.Options, each func(*trace.Call), warn func(string, ...any)) (trace.Summary, error) {
 			in, err := openCapture(name)
@@ -104,7 +105,8 @@ func file(name string) source {
 				defer p.end()
 				return readCapture(p, o, each, warn)
 			}
-			return readCapture(in, o, each, warn)
+			c.bar.begin(sizeOf(name))
+			return readCapture(c.bar.watch(in), o, each, warn)
 		}}
 }
 
@@ -192,7 +194,12 @@ func (c *inspectSources) joined(note func(string, ...any)) ([]source, error) {
 		name = fmt.Sprintf("%s and %d more", name, len(all)-1)
 	}
 	return []source{{name: name, read: func(o trace.Options, each func(*trace.Call), warn func(string, ...any)) (trace.Summary, error) {
-		j := trace.Join(all)
+		var size int64
+		for _, part := range all {
+			size += sizeOf(part.Name)
+		}
+		c.bar.begin(size)
+		j := trace.Join(c.counted(all))
 		defer j.Close() //nolint:errcheck // only read
 		failed := 0
 		j.Failed = func(name string, err error) {
@@ -207,6 +214,24 @@ func (c *inspectSources) joined(note func(string, ...any)) ([]source, error) {
 		}
 		return sum, err
 	}}}, nil
+}
+
+// counted counts what is read of the parts.
+func (c *inspectSources) counted(all []trace.Part) []trace.Part {
+	if c.bar == nil {
+		return all
+	}
+	out := slices.Clone(all)
+	for i, part := range all {
+		out[i].Open = func() (io.ReadCloser, error) {
+			in, err := part.Open()
+			if err != nil {
+				return nil, err
+			}
+			return c.bar.watch(in), nil
+		}
+	}
+	return out
 }
 
 // listening reads what happens now, until SIGINT, SIGTERM or the duration's end.

@@ -44,6 +44,9 @@ func (g *guess) packet(h header12, at time.Time) {
 		g.measure(h, at)
 		return
 	}
+	if g.first == nil {
+		g.first = make([]tick, 0, enough)
+	}
 	if g.first = append(g.first, tick{h, at}); len(g.first) >= enough {
 		g.settle()
 	}

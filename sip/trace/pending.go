@@ -25,16 +25,21 @@ type stray struct {
 	key   streamKey
 	flow  *strayFlow
 	guess guess
-	buf   []byte // packets held, one after the other
 	held  []heldPacket
-	gone  bool // no more is gathered
-	full  bool // too much came: only the figures go on
+	hold  [][]byte // what they stand in
+	size  int      // bytes held
+	gone  bool     // no more is gathered
+	full  bool     // too much came: only the figures go on
 }
 
 type heldPacket struct {
-	at  time.Time
-	end int // in buf
+	at time.Time
+	b  []byte // in hold
 }
+
+// holdBlock is the length of the pieces of memory that packets are held in. They are
+// used again.
+const holdBlock = 16 << 10
 
 // strayFlow is what goes from one address to another without having been announced.
 type strayFlow struct {
@@ -51,6 +56,7 @@ type strays struct {
 	ends  map[netip.AddrPort][]*strayFlow
 	open  int // streams
 	size  int // bytes held
+	free  [][]byte
 	told  []Stream
 	left  int // streams not told, for there are too many
 }
@@ -87,13 +93,29 @@ func (t *strays) packet(s *stray, h header12, b []byte, at time.Time) {
 	if s.full {
 		return
 	}
-	if len(s.buf)+len(b) > maxStrayBytes || t.size+len(b) > maxHeldBytes || s.over(at) {
+	if s.size+len(b) > maxStrayBytes || t.size+len(b) > maxHeldBytes || len(b) > holdBlock || s.over(at) {
 		t.release(s)
+		s.full = true
 		return
 	}
-	s.buf = append(s.buf, b...)
-	s.held = append(s.held, heldPacket{at, len(s.buf)})
+	last := len(s.hold) - 1
+	if last < 0 || cap(s.hold[last])-len(s.hold[last]) < len(b) {
+		s.hold, last = append(s.hold, t.block()), last+1
+	}
+	from := len(s.hold[last])
+	s.hold[last] = append(s.hold[last], b...)
+	s.held = append(s.held, heldPacket{at, s.hold[last][from:]})
+	s.size += len(b)
 	t.size += len(b)
+}
+
+func (t *strays) block() []byte {
+	if n := len(t.free); n > 0 {
+		b := t.free[n-1]
+		t.free = t.free[:n-1]
+		return b
+	}
+	return make([]byte, 0, holdBlock)
 }
 
 // over says whether a description that came now would come too late for the first
@@ -104,8 +126,13 @@ func (s *stray) over(now time.Time) bool {
 
 // release gives the packets of a stream up.
 func (t *strays) release(s *stray) {
-	t.size -= len(s.buf)
-	s.buf, s.held, s.full = nil, nil, true
+	t.size -= s.size
+	for _, b := range s.hold {
+		if len(t.free) < 256 {
+			t.free = append(t.free, b[:0])
+		}
+	}
+	s.held, s.hold, s.size = nil, nil, 0
 }
 
 // ends are the two addresses of a flow, once where it leads back to where it came
@@ -147,13 +174,16 @@ func (t *strays) stream(f *strayFlow, key streamKey, at time.Time) *stray {
 		x := f.streams[quiet]
 		if !x.guess.surely() {
 			for len(f.streams) > 0 {
-				t.drop(f.streams[0])
+				s := f.streams[0]
+				t.drop(s)
+				t.release(s)
 			}
 			f.foreign = true
 			return nil
 		}
 		t.tell(x)
 		t.drop(x)
+		t.release(x)
 	}
 	if t.open >= maxStrays {
 		t.evict()
@@ -161,7 +191,7 @@ func (t *strays) stream(f *strayFlow, key streamKey, at time.Time) *stray {
 			return nil
 		}
 	}
-	s := &stray{key: key, flow: f}
+	s := &stray{key: key, flow: f, held: make([]heldPacket, 0, 64)}
 	f.streams = append(f.streams, s)
 	f.since = at
 	t.open++
@@ -201,8 +231,10 @@ func (t *strays) sweep(now time.Time) {
 // finish tells the streams of a flow and forgets it.
 func (t *strays) finish(f *strayFlow) {
 	for len(f.streams) > 0 {
-		t.tell(f.streams[0])
-		t.drop(f.streams[0])
+		s := f.streams[0]
+		t.tell(s)
+		t.drop(s)
+		t.release(s)
 	}
 	if t.flows[f.pair] == f {
 		t.forget(f)
@@ -211,7 +243,6 @@ func (t *strays) finish(f *strayFlow) {
 
 // drop takes a stream out.
 func (t *strays) drop(s *stray) {
-	t.size -= len(s.buf)
 	t.open--
 	s.gone = true
 	f := s.flow
@@ -238,7 +269,7 @@ func (t *strays) forget(f *strayFlow) {
 }
 
 // claim takes out the streams to or from a that were heard shortly before now,
-// in order of their first packets.
+// in order of their first packets. What they hold is to be released.
 func (t *strays) claim(a netip.AddrPort, now time.Time) []*stray {
 	var out []*stray
 	for _, f := range slices.Clone(t.ends[a]) {

@@ -238,6 +238,7 @@ func (t *reader) announce(e *endpoint) {
 	}
 	for _, s := range t.strays.claim(e.addr, t.now) {
 		t.adopt(s, e.call)
+		t.strays.release(s)
 	}
 }
 
@@ -309,10 +310,8 @@ func (t *reader) adopt(s *stray, c *call) {
 		c.last = later(c.last, st.stats.LastAt)
 		return
 	}
-	from := 0
 	for _, p := range s.held {
-		b := s.buf[from:p.end]
-		from = p.end
+		b := p.b
 		h, _ := rtpHeader(b)
 		st.packet(h, b, p.at)
 		t.piece(c, s.key.src, s.key.dst, p.at, "", b)

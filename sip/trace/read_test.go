@@ -268,13 +268,13 @@ func TestStrayLimits(t *testing.T) {
 		add(long, 1<<30, uint16(i), start.Add(time.Hour+time.Duration(i)*time.Millisecond))
 	}
 	got := s.flows[flowPair{long, bRTP}].streams[0]
-	if !got.full || got.buf != nil || got.guess.stats.Packets != 40000 {
-		t.Errorf("a long stray: full %v, %d bytes, %d packets", got.full, len(got.buf), got.guess.stats.Packets)
+	if !got.full || got.hold != nil || got.guess.stats.Packets != 40000 {
+		t.Errorf("a long stray: full %v, %d bytes, %d packets", got.full, got.size, got.guess.stats.Packets)
 	}
 	sum, open := 0, 0
 	for _, f := range s.flows {
 		for _, x := range f.streams {
-			sum += len(x.buf)
+			sum += x.size
 			open++
 		}
 	}
