@@ -49,7 +49,8 @@ type studio struct {
 	own   string // a directory that is removed in the end
 	page  *view.Page
 	spool *os.File
-	files int // WAV files that were kept
+	files int            // WAV files that were kept
+	names map[string]int // of these, how often each would have been given
 	err   error
 }
 
@@ -70,7 +71,7 @@ func newStudio(k *inspectKeep) (*studio, error) {
 	if k.HTML == "" && k.Audio == "" {
 		return nil, nil
 	}
-	s := &studio{keep: k, takes: map[string][]*take{}}
+	s := &studio{keep: k, takes: map[string][]*take{}, names: map[string]int{}}
 	own, err := os.MkdirTemp("", "portero-inspect-")
 	if err != nil {
 		return nil, err
@@ -160,7 +161,7 @@ func (s *studio) told(capture string, number int, c *trace.Call, shown bool, war
 		warn("call %d: its audio ends before the call: %s", number, t.reel.Cut)
 	}
 	s.files++
-	s.err = os.Rename(t.reel.File, filepath.Join(s.keep.Audio, wavName(capture, number, c.CallID)))
+	s.err = os.Rename(t.reel.File, filepath.Join(s.keep.Audio, s.wavName(capture, number, c.CallID)))
 }
 
 func orHeard(why string) string {
@@ -210,8 +211,9 @@ func (s *studio) show(capture string, number int, c *trace.Call, t *take) error 
 }
 
 // wavName is a file's name: the capture's, the call's number in it, and of its
-// Call-ID what a name may have.
-func wavName(capture string, number int, callID string) string {
+// Call-ID what a name may have. Captures of one name in two directories have a
+// number more.
+func (s *studio) wavName(capture string, number int, callID string) string {
 	safe := func(s string, most int) string {
 		s = strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -225,7 +227,11 @@ func wavName(capture string, number int, callID string) string {
 	if capture == "-" {
 		base = "stdin"
 	}
-	return fmt.Sprintf("%s-%04d-%s.wav", safe(base, 80), number, safe(callID, 60))
+	name := fmt.Sprintf("%s-%04d-%s", safe(base, 80), number, safe(callID, 60))
+	if s.names[name]++; s.names[name] > 1 {
+		name += fmt.Sprintf("-%d", s.names[name])
+	}
+	return name + ".wav"
 }
 
 // finish writes the page, and says what was written.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +39,18 @@ func TestInspectAudio(t *testing.T) {
 	// The far side speaks for 3.2 s, then the caller for 3.1.
 	if energy(1, 0, 3.2) < 1 || energy(1, 3.5, 7.6) > 0.01 || energy(0, 3.3, 6.2) < 1 || energy(0, 0, 3.2) > 0.01 {
 		t.Errorf("caller %.3f %.3f, far %.3f %.3f", energy(0, 0, 3.2), energy(0, 3.3, 6.2), energy(1, 0, 3.2), energy(1, 3.5, 7.6))
+	}
+	// Two captures of one name do not write over each other.
+	twice := t.TempDir()
+	for _, sub := range []string{"a", "b"} {
+		b, err := os.ReadFile(filepath.Join(traces, "key.pcap"))
+		if err = errors.Join(err, os.Mkdir(filepath.Join(twice, sub), 0o700), os.WriteFile(filepath.Join(twice, sub, "key.pcap"), b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inspect(t, "--audio", twice, filepath.Join(twice, "a", "key.pcap"), filepath.Join(twice, "b", "key.pcap"))
+	if names, _ := filepath.Glob(filepath.Join(twice, "key.pcap-0001-key_192.0.2.1*.wav")); len(names) != 2 {
+		t.Errorf("two captures make %q", names)
 	}
 	// What the filters keep out is not kept, and nothing is left behind.
 	none := filepath.Join(t.TempDir(), "none")
