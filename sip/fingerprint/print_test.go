@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -123,6 +124,10 @@ func TestPrintOfShortTokens(t *testing.T) {
 
 // The text form of each kind of message, as README.md has it.
 func TestPrintText(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ name, raw, want string }{
 		{"INVITE", `
 INVITE sip:100@198.51.100.2 SIP/2.0
@@ -218,8 +223,15 @@ CSeq: 7 BYE
 `, "p2 m=BYE+ h=Via,From,To,Call-ID,CSeq w= allow= supported= via=;branch:dec from=asip>:dec contact= id=none cseq=- sdp=none"},
 		{"nothing", "", "p2 m= h= w= allow= supported= via=:nocookie:none from=b>:none contact= id=none cseq=- sdp=none"},
 	} {
-		if got := Of(makertest.Wire(c.raw)).Text; got != c.want {
-			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)
+		p := Of(makertest.Wire(c.raw))
+		if p.Text != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", c.name, p.Text, c.want)
+		}
+		if c.name == "INVITE" { // it is the example in the README
+			shown := strings.Join(strings.Fields(string(readme)), " ")
+			if !strings.Contains(shown, p.Text) || !strings.Contains(shown, p.ID+" ") {
+				t.Errorf("README.md shows another print than %s\n%s", p.ID, p.Text)
+			}
 		}
 	}
 }
