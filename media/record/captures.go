@@ -19,7 +19,7 @@ type Captures struct {
 	Keys bool `yaml:"keys"`
 	// Emergency calls are kept too. Default: false.
 	Emergency bool `yaml:"emergency"`
-	// Keep is how long, at least until the next file is full: 10m to 720h. Default: 24h.
+	// Keep is for how long at most: 10m to 720h. Default: 24h.
 	Keep time.Duration `yaml:"keep"`
 	// MaxMB is how much the files may hold together, MiB; the oldest packets give way.
 	// 8 to 1048576. Default: 256.

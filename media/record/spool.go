@@ -46,6 +46,7 @@ type Spool struct {
 	number  int
 	buf     []byte
 	retryAt time.Time
+	pruned  time.Time
 }
 
 // marked is a packet with what it is marked with.
@@ -231,8 +232,11 @@ func (s *Spool) take(now time.Time) {
 			s.mu.Unlock()
 		}
 	}
-	if s.file != nil && (s.size >= s.most() || now.Sub(s.began) >= s.cfg.Keep/segments) {
+	full := s.file != nil && (s.size >= s.most() || now.Sub(s.began) >= s.cfg.Keep/segments)
+	if full {
 		s.finish()
+	}
+	if full || now.Sub(s.pruned) >= sweepEvery {
 		s.prune(now)
 	}
 	if len(batch) == 0 {
@@ -335,8 +339,10 @@ func (s *Spool) finish() {
 	s.file = nil
 }
 
-// prune deletes the oldest files, so that there is room for the next one.
+// prune deletes the oldest files, so that there is room for the next one, and those
+// whose first packets may be as old as they may be.
 func (s *Spool) prune(now time.Time) {
+	s.pruned = now
 	files, err := spooled(s.cfg.Directory)
 	if err != nil {
 		s.log.Error("the directory of captures cannot be read", zap.Error(err))
@@ -344,7 +350,7 @@ func (s *Spool) prune(now time.Time) {
 	}
 	left := int64(s.cfg.MaxMB)*mib - s.most()
 	for _, f := range slices.Backward(files) {
-		if left -= f.size; left >= 0 && now.Sub(f.changed) < s.cfg.Keep {
+		if left -= f.size; left >= 0 && now.Sub(f.changed) < s.cfg.Keep-s.cfg.Keep/segments {
 			continue
 		}
 		if err := os.Remove(f.path); err != nil {

@@ -228,6 +228,29 @@ func TestSpoolReopened(t *testing.T) {
 	}
 }
 
+// Nothing is kept longer than it may be, also where no more calls come.
+func TestSpoolKeep(t *testing.T) {
+	cfg := DefaultCaptures()
+	cfg.Directory = t.TempDir()
+	s, err := newSpool(cfg, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	s.Keep("id").Message(true, doorAt, callerAt, "call", []byte("INVITE"), at)
+	s.take(at)
+	for h := time.Hour; h <= 24*time.Hour; h += time.Hour {
+		s.take(at.Add(h))
+		_, err := Find(cfg.Directory, "call")
+		if h <= 20*time.Hour && err != nil || h == 24*time.Hour && !errors.Is(err, ErrNotKept) {
+			t.Errorf("after %v: %v", h, err)
+		}
+	}
+	if err := s.held.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What is too much for the disk is dropped and counted, and nobody waits.
 func TestSpoolOverflow(t *testing.T) {
 	s, _ := openSpool(t, nil)
