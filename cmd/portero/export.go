@@ -17,13 +17,14 @@ type exportCmd struct {
 
 type exportSIPpCmd struct {
 	Call    string `placeholder:"CALL-ID" help:"Which call of the capture; not needed when there is only one."`
-	Out     string `short:"o" type:"path" required:"" placeholder:"DIR" help:"Where to put uac.xml and uac.pcap; made if need be."`
+	Side    string `enum:"uac,uas,both" default:"uac" help:"Whose part: the caller's (uac), that of whom it called (uas), or both."`
+	Out     string `short:"o" type:"path" required:"" placeholder:"DIR" help:"Where to put uac.xml and uac.pcap, uas.xml and uas.pcap; made if need be."`
 	Capture string `arg:"" help:"pcap, pcapng or snoop file, also compressed with gzip or zstd; - is standard input."`
 }
 
 // Help is shown below the flags.
 func (exportSIPpCmd) Help() string {
-	return `uac.xml is the caller's side of the recorded call for SIPp 3.6: its messages in their order, with SIPp's keywords where a call needs values of its own, the recorded pauses, any provisional response taken as optional. uac.pcap is what the caller said, for play_pcap_audio, which needs the right to open raw sockets.
+	return `uac.xml is the caller's side of the recorded call for SIPp 3.6: its messages in their order, with SIPp's keywords where a call needs values of its own, the recorded pauses, any provisional response taken as optional. uac.pcap is what the caller said, for play_pcap_audio, which needs the right to open raw sockets. uas.xml and uas.pcap are the other side's.
 
 Where the recorded call was challenged, so has to be this one: give SIPp -au and -ap.
 
@@ -57,26 +58,37 @@ func (c *exportSIPpCmd) Run(p printer) error {
 		fmt.Fprintf(p.Err(), "export: %s: %d calls; choose one with --call\n", c.Capture, len(calls))
 		return exitStatus(exitUsage)
 	}
-	audio := filepath.Join(c.Out, "uac.pcap")
-	s, err := replay.ExportSIPp(calls[0], audio)
-	if err != nil {
-		return fmt.Errorf("export: %s: %w", c.Capture, err)
-	}
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
-		return err
-	}
-	scenario := filepath.Join(c.Out, "uac.xml")
-	if err := os.WriteFile(scenario, s.XML, 0o644); err != nil {
-		return err
-	}
-	if s.Audio != nil {
-		if err := os.WriteFile(audio, s.Audio, 0o644); err != nil {
+	for _, side := range []struct {
+		name, use string
+		export    func(*replay.Recording, string) (replay.Scenario, error)
+	}{
+		{"uac", "to place the call: sipp -sf %s -m 1 HOST:PORT", replay.ExportSIPp},
+		{"uas", "to answer one: sipp -sf %s -m 1 -i ADDRESS", replay.ExportSIPpAnswerer},
+	} {
+		if c.Side != side.name && c.Side != "both" {
+			continue
+		}
+		audio := filepath.Join(c.Out, side.name+".pcap")
+		s, err := side.export(calls[0], audio)
+		if err != nil {
+			return fmt.Errorf("export: %s: %w", c.Capture, err)
+		}
+		if err := os.MkdirAll(c.Out, 0o755); err != nil {
 			return err
 		}
+		scenario := filepath.Join(c.Out, side.name+".xml")
+		if err := os.WriteFile(scenario, s.XML, 0o644); err != nil {
+			return err
+		}
+		if s.Audio != nil {
+			if err := os.WriteFile(audio, s.Audio, 0o644); err != nil {
+				return err
+			}
+		}
+		for _, n := range s.Notes {
+			fmt.Fprintf(p.Err(), "export: %s\n", n)
+		}
+		fmt.Fprintf(p.Out(), "%s; "+side.use+"\n", scenario, scenario)
 	}
-	for _, n := range s.Notes {
-		fmt.Fprintf(p.Err(), "export: %s\n", n)
-	}
-	fmt.Fprintf(p.Out(), "%s; to place the call: sipp -sf %s -m 1 HOST:PORT\n", scenario, scenario)
 	return nil
 }

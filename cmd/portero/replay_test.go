@@ -283,11 +283,14 @@ func TestReplayUsage(t *testing.T) {
 func TestExportSIPp(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	var out, errs bytes.Buffer
-	if status := run([]string{"export", "sipp", filepath.Join(traces, "key.pcap"), "-o", dir}, &out, &errs); status != exitOK {
+	if status := run([]string{"export", "sipp", filepath.Join(traces, "key.pcap"), "--side", "both", "-o", dir}, &out, &errs); status != exitOK {
 		t.Fatalf("status %d, %s", status, &errs)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "uac.xml"))
 	if err != nil || !bytes.Contains(b, []byte("INVITE sip:bob@[remote_ip]:[remote_port] SIP/2.0")) || !bytes.Contains(b, []byte("uac.pcap")) {
+		t.Errorf("%v\n%s", err, b)
+	}
+	if b, err = os.ReadFile(filepath.Join(dir, "uas.xml")); err != nil || !bytes.Contains(b, []byte("<recv request=\"INVITE\"")) {
 		t.Errorf("%v\n%s", err, b)
 	}
 	if st, err := os.Stat(filepath.Join(dir, "uac.pcap")); err != nil || st.Size() < 150*200 {

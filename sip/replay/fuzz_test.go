@@ -112,6 +112,9 @@ func FuzzExport(f *testing.F) {
 			c.Fingerprint()
 			c.answerAt()
 			c.earlyMedia()
+			if s, err := ExportSIPpAnswerer(c, "a.pcap"); err == nil && !bytes.HasSuffix(s.XML, []byte("</scenario>\n")) {
+				t.Errorf("%s", s.XML)
+			}
 			if s, err := ExportSIPp(c, "a.pcap"); err == nil && !bytes.HasSuffix(s.XML, []byte("</scenario>\n")) {
 				t.Errorf("%s", s.XML)
 			}

@@ -25,6 +25,7 @@ type Recording struct {
 	Transport   string // "udp" or "tcp"
 	steps       []step
 	packets     []packet // the caller's RTP, in order of time
+	answers     []packet // the far side's
 	heard       heard    // the far side's
 	farSections map[netip.AddrPort]int
 	ownSections map[netip.AddrPort]int
@@ -317,6 +318,8 @@ func (r *Recording) media(rtp []trace.Piece) {
 			r.packets = append(r.packets, packet{at: at, section: section, data: p.Data})
 			continue
 		}
+		section = r.ownSections[p.Destination]
+		r.answers = append(r.answers, packet{at: at, section: section, data: p.Data})
 		s := streams[key]
 		if s == nil {
 			s = &codec.Stats{}

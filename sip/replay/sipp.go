@@ -75,12 +75,11 @@ func ExportSIPp(r *Recording, audio string) (Scenario, error) {
 	}
 	first := e.script.attempts[0].invite
 	e.id = identity{tokens: newTokens(newRand()), target: Target{Host: markRemote}, local: markLocal, protocol: markTransport,
-		media: mediaPlace{addr: markMedia, port: func(i int) uint16 { return uint16(markPort + 2*min(i, maxSections)) }},
-		was:   r.Caller.Addr(), host: called(first.uri()), callID: markCall, tag: markTag}
+		media: sippPlace(), was: r.Caller.Addr(), host: called(first.uri()), callID: markCall, tag: markTag}
 	if from, till := paramSpan(first.get("From"), "tag"); from == till {
 		e.note("the recorded From has no tag; SIPp may not match responses")
 	}
-	audioPackets := e.audio()
+	audioPackets := e.audible(r.packets)
 	e.audioName = audio
 	fmt.Fprintf(&e.out, "<?xml version=\"1.0\" encoding=\"us-ascii\"?>\n<!-- A recorded call, %s to %s, Call-ID %s. -->\n<scenario name=\"%s\">\n",
 		comment(r.From), comment(r.To), comment(r.CallID), attribute(r.CallID))
@@ -122,10 +121,15 @@ func (e *exporter) note(format string, args ...any) {
 	}
 }
 
-// audio picks the packets that SIPp can play: of the first section.
-func (e *exporter) audio() []packet {
+// sippPlace gives the sections of descriptions marks for SIPp's ports.
+func sippPlace() mediaPlace {
+	return mediaPlace{addr: markMedia, port: func(i int) uint16 { return uint16(markPort + 2*min(i, maxSections)) }}
+}
+
+// audible picks the packets that SIPp can play: of the first section.
+func (e *exporter) audible(packets []packet) []packet {
 	var out []packet
-	for _, p := range e.rec.packets {
+	for _, p := range packets {
 		if p.section != 0 {
 			e.note("media of other sections than the first is not played")
 			continue
@@ -404,7 +408,7 @@ func flat(m *message) *message {
 }
 
 // words are SIPp's own, which were escaped with everything else.
-var words = regexp.MustCompile(`\\x5B(last_[A-Za-z-]+:|\$rseq)\]`)
+var words = regexp.MustCompile(`\\x5B(last_[A-Za-z-]+:|\$(?:rseq|via|from|to|cseq)|pid|call_number|call_id)\]`)
 
 // message writes a message as the text of a send element.
 func (e *exporter) message(attributes string, m *message) {

@@ -32,7 +32,7 @@ func sippTapes(t testing.TB) map[string][]*Recording {
 	hangs := []string{"rtp 10", "+100ms", "> BYE|" + usual("8 BYE", "b1"), "< 200|" + usual("8 BYE", "b1")}
 	tapes := map[string][]string{
 		"basic":   append(append([]string{}, answered...), hangs...),
-		"far-bye": append(append([]string{}, answered...), "rtp 10", "+100ms", "< BYE|"+usual("1 BYE", ""), "> 200|"+usual("1 BYE", "")),
+		"far-bye": append(append([]string{}, answered...), "rtp 10", "RTP 8", "+100ms", "< BYE|"+usual("1 BYE", ""), "> 200|"+usual("1 BYE", "")),
 		"busy":    append(append([]string{}, begin...), "< 486|"+usual("7 INVITE", "b1"), "> ACK|"+usual("7 ACK", "b1")),
 		"cancel": append(append([]string{}, begin...), "> CANCEL|"+usual("7 CANCEL", ""), "< 200|"+usual("7 CANCEL", "b1"),
 			"< 487|"+usual("7 INVITE", "b1"), "> ACK|"+usual("7 ACK", "b1")),
@@ -282,4 +282,41 @@ func TestExportedTraces(t *testing.T) {
 		}
 	}
 	t.Logf("%d scenarios", n)
+}
+
+// A real SIPp answers the exported calls as they were answered: a replay of the
+// recording finds the recorded flow, and the recorded audio.
+func TestExportedAnswerers(t *testing.T) {
+	host := 200
+	for name, calls := range sippTapes(t) {
+		host++
+		near, far := fmt.Sprintf("127.0.87.%d", host), netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf("127.0.87.%d", host+20)), 5060)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s, err := ExportSIPpAnswerer(calls[0], filepath.Join(dir, "uas.pcap"))
+			if err != nil || len(s.Notes) > 0 {
+				t.Fatalf("%v, %q", err, s.Notes)
+			}
+			for file, b := range map[string][]byte{"uas.xml": s.XML, "uas.pcap": s.Audio} {
+				if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := sipp(t, "-sf", filepath.Join(dir, "uas.xml"), "-i", far.Addr().String(), "-p", "5060", "-mi", far.Addr().String())
+			listens(t, far)
+			ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+			defer cancel()
+			var res []Result
+			err = Run(ctx, calls, Options{Target: Target{Host: far.String()}, Addr: far, Transport: transport.UDP,
+				Bind: netip.AddrPortFrom(netip.MustParseAddr(near), 0), Patience: 2 * time.Second, User: "ana", Password: "secret"}, func(r Result) { res = append(res, r) })
+			if err != nil || len(res) != 1 || !res[0].Equal || res[0].Flow.Received != res[0].Recorded.Received {
+				t.Errorf("%v, %+v", err, res)
+			}
+			well(t, cmd)
+			if t.Failed() {
+				t.Logf("%s", s.XML)
+			}
+		})
+	}
 }

@@ -49,10 +49,14 @@ func (k *tape) say(lines ...string) *tape {
 			}
 			k.now = k.now.Add(d)
 			continue
-		case strings.HasPrefix(l, "rtp"):
+		case strings.HasPrefix(strings.ToLower(l), "rtp"):
 			fmt.Sscan(l[3:], &n)
+			from, to := netip.MustParseAddrPort("192.0.2.1:4000"), netip.MustParseAddrPort("192.0.2.2:6000")
+			if l[0] == 'R' {
+				from, to = to, from
+			}
 			for i := range n {
-				k.film.Wire(k.now, netip.MustParseAddrPort("192.0.2.1:4000"), netip.MustParseAddrPort("192.0.2.2:6000"), tapePacket(i))
+				k.film.Wire(k.now, from, to, tapePacket(i))
 				k.now = k.now.Add(20 * time.Millisecond)
 			}
 			continue
