@@ -11,6 +11,7 @@ import (
 // Limits of TCP reassembly, per direction of a connection.
 const (
 	maxFlows    = 4096            // directions followed at a time
+	maxFlowed   = 64 << 20        // bytes held of all of them
 	maxMessage  = 128 << 10       // bytes of one message
 	maxWaiting  = 256 << 10       // bytes behind a gap
 	maxStep     = 1 << 20         // sequence numbers; a longer step is no loss and no repetition
@@ -32,6 +33,7 @@ type tcpFlows struct {
 	open map[flowPair]*tcpFlow
 	keys *KeyLog // of TLS; nil when there are none
 
+	held   int // bytes, as last counted
 	sealed int // connections of TLS that cannot be read: all when there are keys, else those on the port of SIP
 }
 
@@ -44,6 +46,8 @@ type tcpFlow struct {
 	last    time.Time
 	waiting []tcpPiece
 	held    int // bytes in waiting
+
+	counted int // bytes held when they were last counted
 
 	tls   *tlsConn // shared by the two directions; nil while nothing shows TLS
 	side  tlsSide
@@ -66,7 +70,7 @@ func (t *tcpFlows) add(s *segment, deliver func(*segment)) {
 		if f == nil || f.next != s.seq+1 { // else it is repeated
 			// A new connection, perhaps on the ports of an old one.
 			if !s.ack {
-				delete(t.open, key.back())
+				t.drop(key.back())
 			}
 			f = t.start(key, s.seq+1, s.at)
 		}
@@ -92,10 +96,12 @@ func (t *tcpFlows) add(s *segment, deliver func(*segment)) {
 	}
 	news := f.tls.state()
 	if !t.understand(f, key, s, deliver) || s.done && len(f.waiting) == 0 {
-		delete(t.open, key)
+		t.drop(key)
+	} else {
+		t.count(f)
 	}
 	if f.tls != nil && f.tls.sealed {
-		delete(t.open, key.back())
+		t.drop(key.back())
 		return
 	}
 	// What one end says may be what the other's bytes waited for.
@@ -103,10 +109,29 @@ func (t *tcpFlows) add(s *segment, deliver func(*segment)) {
 		back := key.back()
 		if g := t.open[back]; g != nil && len(g.buf) > 0 {
 			other := segment{at: s.at, src: back.src, dst: back.dst}
-			if !t.understand(g, back, &other, deliver) {
-				delete(t.open, back)
+			if t.understand(g, back, &other, deliver) {
+				t.count(g)
+			} else {
+				t.drop(back)
 			}
 		}
+	}
+	if t.held > maxFlowed {
+		t.evict()
+	}
+}
+
+// count brings the sum of what is held up to date.
+func (t *tcpFlows) count(f *tcpFlow) {
+	n := len(f.buf) + f.held + len(f.side.plain) + len(f.talk.frames.message) + len(f.talk.frames.window)
+	t.held += n - f.counted
+	f.counted = n
+}
+
+func (t *tcpFlows) drop(key flowPair) {
+	if f := t.open[key]; f != nil {
+		t.held -= f.counted
+		delete(t.open, key)
 	}
 }
 
@@ -199,6 +224,7 @@ func (t *tcpFlows) start(key flowPair, next uint32, at time.Time) *tcpFlow {
 	if len(t.open) >= maxFlows {
 		t.evict()
 	}
+	t.drop(key)
 	f := &tcpFlow{next: next, since: at, last: at}
 	t.open[key] = f
 	return f
@@ -211,8 +237,8 @@ func (t *tcpFlows) evict() {
 		keys = append(keys, k)
 	}
 	sort.Slice(keys, func(i, j int) bool { return t.open[keys[i]].last.Before(t.open[keys[j]].last) })
-	for _, k := range keys[:len(keys)/4+1] {
-		delete(t.open, k)
+	for _, k := range keys[:min(len(keys)/4+1, len(keys))] {
+		t.drop(k)
 	}
 }
 

@@ -143,6 +143,29 @@ func TestStreamLimits(t *testing.T) {
 	if n := len(f.open[flowPair{alice, bob}].buf); n > maxMessage+8000 {
 		t.Errorf("%d bytes are held of an endless message", n)
 	}
+	// Many such messages.
+	f = tcpFlows{}
+	for i := range 3 * maxFlowed / maxMessage {
+		src := netip.AddrPortFrom(alice.Addr(), uint16(i))
+		for j := range 3 {
+			text := strings.Repeat("a", maxMessage/3)
+			if j == 0 {
+				text = "OPTIONS sip:b SIP/2.0\r\nX: "
+			}
+			s := segment{tcp: true, src: src, dst: bob, at: start.Add(time.Duration(i)), seq: uint32(j) * 27, payload: []byte(text)}
+			if j == 2 {
+				s.seq += maxMessage/3 - 27
+			}
+			f.add(&s, func(*segment) { t.Error("a message without end was told") })
+		}
+	}
+	sum := 0
+	for _, g := range f.open {
+		sum += len(g.buf) + g.held
+	}
+	if sum > maxFlowed || f.held != sum {
+		t.Errorf("%d bytes are held of all flows, %d counted", sum, f.held)
+	}
 	// Segments far ahead of a gap.
 	f = tcpFlows{}
 	feed(&f, 0, sipText("one", 0), []part{{0, 50, 0}})
