@@ -77,13 +77,13 @@ func (c diffCmd) Run(p printer) error {
 // compareCapture has a capture read for both labs at one time, and tells each call as
 // the two judged it. Whatever they judge, the calls come in the same order.
 func compareCapture(p printer, labs [2]*lab, name string, each func(a, b *trace.Call)) error {
+	file := name
 	if name == "-" {
-		spool, err := spoolStdin()
-		if err != nil {
+		var err error
+		if file, err = spoolStdin(); err != nil {
 			return err
 		}
-		defer os.Remove(spool) //nolint:errcheck // a temporary file
-		name = spool
+		defer os.Remove(file) //nolint:errcheck // a temporary one
 	}
 	var calls [2]chan *trace.Call
 	var errs [2]error
@@ -91,7 +91,7 @@ func compareCapture(p printer, labs [2]*lab, name string, each func(a, b *trace.
 		calls[i] = make(chan *trace.Call, 64)
 		go func() {
 			defer close(calls[i])
-			errs[i] = l.judgeFile(name, func(format string, args ...any) {
+			errs[i] = l.judgeFile(file, func(format string, args ...any) {
 				if i == 0 { // the other side would say the same
 					fmt.Fprintf(p.Err(), "diff: %s: warning: %s\n", name, fmt.Sprintf(format, args...))
 				}
