@@ -47,6 +47,7 @@ var EvidenceNames = []EvidenceName{
 	{"turns.answer_latency", "how soon the caller spoke after the answer"},
 	{"turns.anticipates", "how often the caller began just before the other side's end"},
 	{"turns.barge_in", "how often the caller began in the middle of what the other side said"},
+	{"turns.heedless", "the caller speaks as if there were no other side: over it as long as by chance, stopping for nothing"},
 	{"turns.interrupted", "what the caller did when the other side began to speak"},
 	{"turns.latency", "how soon the caller answered after the other side's end"},
 	{"turns.monologue", "the caller spoke long without leaving room for an answer"},

@@ -25,19 +25,21 @@ type exchange struct {
 }
 
 const (
-	newTurn    = 500 * time.Millisecond // of silence before a turn
-	answerIn   = 4 * time.Second        // later is no answer to what was said
-	together   = 300 * time.Millisecond // both began at once: nobody answered
-	closing    = 500 * time.Millisecond // before the end: the end was foreseen
-	realTurn   = 600 * time.Millisecond // shorter is a cough, or "mhm"
-	underway   = 600 * time.Millisecond // speaking for so long when the other begins
-	noticeable = 700 * time.Millisecond // what the other must say to be noticed
-	yieldIn    = 2 * time.Second        // later is the end of what was to be said
-	stopped    = time.Second            // of silence after it
-	leastTurns = 3                      // answers, for their latency and spread
-	leastOver  = 4.0                    // s of speech of either side, for the overlap
-	mostHeard  = 0.85                   // of the time: more is music or noise, and no speech
-	resolution = 5.0                    // ms: a deviation is not known better
+	newTurn      = 500 * time.Millisecond // of silence before a turn
+	answerIn     = 4 * time.Second        // later is no answer to what was said
+	together     = 300 * time.Millisecond // both began at once: nobody answered
+	closing      = 500 * time.Millisecond // before the end: the end was foreseen
+	realTurn     = 600 * time.Millisecond // shorter is a cough, or "mhm"
+	underway     = 600 * time.Millisecond // speaking for so long when the other begins
+	noticeable   = 700 * time.Millisecond // what the other must say to be noticed
+	yieldIn      = 2 * time.Second        // later is the end of what was to be said
+	stopped      = time.Second            // of silence after it
+	leastTurns   = 3                      // answers, for their latency and spread
+	leastOver    = 4.0                    // s of speech of either side, for the overlap
+	mostHeard    = 0.85                   // of the time: more is music or noise, and no speech
+	leastChance  = 4.0                    // s of overlap that chance would give, for it to be told
+	heedlessOver = 0.7                    // part of that; people and assistants have a fifth of it
+	resolution   = 5.0                    // ms: a deviation is not known better
 )
 
 // exchanged compares the tracks from the answer on. What is not over yet is left
@@ -141,6 +143,14 @@ func turnEnd(t *Track, i int) time.Time {
 // echo says whether the line sends back what the other side says.
 func (x *exchange) echo() bool { return 2*x.echoes > x.starts }
 
+// heedless says whether the caller speaks as if there were no other side: over it as
+// long as by chance, and stopping for none of its turns but a few.
+func (x *exchange) heedless() bool {
+	chance := x.spoken * x.heard / max(x.lasted, 1)
+	return chance >= leastChance && x.heard <= mostHeard*x.lasted && x.over >= heedlessOver*chance &&
+		x.cut >= leastTurns && 3*x.yielded <= x.cut
+}
+
 // evidence is what follows from the exchange.
 func (x *exchange) evidence(w *Weights) (e []policy.Evidence) {
 	if x.echo() {
@@ -156,18 +166,25 @@ func (x *exchange) evidence(w *Weights) (e []policy.Evidence) {
 			Says: fmt.Sprintf("the %d latencies of the answers deviate by %s", n, rough(dev)),
 		})
 	}
+	if x.heedless() { // what follows the other's end by chance is no answer
+		e = nil
+	}
 	add := func(name string, s Shares, k, n int, says string) {
 		llr, rec := w.happened(s, k, n)
 		e = append(e, policy.Evidence{Name: name, LLR: llr, Recording: rec, Says: says})
 	}
-	answers := x.latency.n
+	answers, barged := x.latency.n, x.barged
+	if x.heedless() {
+		answers, barged = 0, 0
+		add("turns.heedless", w.Heedless, 1, 1, fmt.Sprintf("spoke over the other for %.0f s, as much as by chance: takes no heed of what is said", x.over))
+	}
 	if answers >= leastTurns {
 		add("turns.anticipates", w.Anticipates, x.early, answers,
 			fmt.Sprintf("began %d of %d answers just before the other's end", x.early, answers))
 	}
-	if n := answers + x.barged; n >= leastTurns {
-		add("turns.barge_in", w.BargeIn, x.barged, n,
-			fmt.Sprintf("began %d of %d turns in the middle of what the other said", x.barged, n))
+	if n := answers + barged; n >= leastTurns {
+		add("turns.barge_in", w.BargeIn, barged, n,
+			fmt.Sprintf("began %d of %d turns in the middle of what the other said", barged, n))
 	}
 	if x.cut > 0 {
 		says := fmt.Sprintf("was interrupted %s and did not stop", times(x.cut))

@@ -29,6 +29,9 @@ type Weights struct {
 	BargeIn Shares `json:"barge_in"`
 	// Yields is the share of interruptions after which the caller stops.
 	Yields Shares `json:"yields"`
+	// Heedless is the share of calls in which the caller speaks as if there were no
+	// other side; nothing is said where they do not.
+	Heedless Shares `json:"heedless"`
 	// Overlap is of the part of the caller's speech that is over the other's:
 	// log-normal.
 	Overlap Sizes `json:"overlap"`
@@ -107,7 +110,7 @@ func ParseWeights(b []byte) (*Weights, error) {
 	for _, s := range []struct {
 		path string
 		Shares
-	}{{"anticipates", w.Anticipates}, {"barge_in", w.BargeIn}, {"yields", w.Yields}, {"held", w.Held}} {
+	}{{"anticipates", w.Anticipates}, {"barge_in", w.BargeIn}, {"yields", w.Yields}, {"heedless", w.Heedless}, {"held", w.Held}} {
 		probability(s.path+".human", s.Human)
 		probability(s.path+".assistant", s.Assistant)
 		probability(s.path+".recording", s.Recording)
