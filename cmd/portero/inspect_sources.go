@@ -25,7 +25,7 @@ type inspectSources struct {
 	HEP       string        `name:"hep" placeholder:"PLACE" help:"Listen for what a proxy or PBX mirrors by HEP, at udp:ADDRESS:PORT or tcp:ADDRESS:PORT, until SIGINT. No call is touched."`
 	Duration  time.Duration `placeholder:"TIME" help:"End --interface or --hep after so long: 90s, 2h."`
 	bar       *bar          // how far the reading is; nil: not shown
-	Captures  []string      `arg:"" optional:"" name:"capture" help:"pcap, pcapng or snoop files, also compressed with gzip or zstd; directories of them; - is standard input."`
+	Captures  []string      `arg:"" optional:"" name:"capture" help:"pcap, pcapng, snoop or ERF files, also compressed with gzip or zstd; directories of them; - is standard input."`
 }
 
 // check says what is wrong with the flags together.

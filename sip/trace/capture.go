@@ -24,7 +24,7 @@ type Packet struct {
 	Data   []byte          // as captured, perhaps shorter than on the wire; valid until the next Next
 }
 
-// Capture reads the packets of a pcap, pcapng or snoop file, also compressed
+// Capture reads the packets of a pcap, pcapng, snoop or ERF file, also compressed
 // with gzip or zstd.
 type Capture struct {
 	// Secrets is called with the key log of each Decryption Secrets Block of a
@@ -84,7 +84,10 @@ func OpenCapture(r io.Reader) (*Capture, error) {
 	if bytes.Equal(head, []byte("snoo")) {
 		return openSnoop(b)
 	}
-	return nil, fmt.Errorf("not a capture: it begins with the bytes % x; pcap, pcapng and snoop are read", head)
+	if long, _ := b.Peek(16); isERF(long) {
+		return openERF(b)
+	}
+	return nil, fmt.Errorf("not a capture: it begins with the bytes % x; pcap, pcapng, snoop and ERF are read", head)
 }
 
 // Next returns the next packet, io.EOF at the end, an error that wraps ErrCut

@@ -197,6 +197,38 @@ func TestSnoop(t *testing.T) {
 	}
 }
 
+// TestERF: a file of records, as Endace's cards write them.
+func TestERF(t *testing.T) {
+	frame := cat(mac1, mac2, "\x08\x00", serialize(t, ip(alice, bob, layers.IPProtocolUDP), udpLayer(alice, bob), gopacket.Payload("hello")))
+	var file []byte
+	for i := range 3 {
+		size := (16 + 2 + len(frame) + 7) &^ 7
+		file = append(file, cat("\x00\x00\x00\x80", le32(1700000000+i), "\x02\x04", be16(size), 2, be16(len(frame)), 2, frame, size-18-len(frame))...)
+	}
+	got, err := packets(t, file)
+	if err != nil || len(got) != 3 || !got[2].At.Equal(time.Unix(1700000002, 5e8)) {
+		t.Fatalf("%d packets, %v", len(got), err)
+	}
+	var n network
+	if s, ok := n.decode(got[1]); !ok || s.src != alice || string(s.payload) != "hello" {
+		t.Errorf("got %v %+v", ok, s)
+	}
+	size := len(file) / 3
+	for _, c := range []struct {
+		file []byte
+		n    int
+		says string
+	}{
+		{file[:size+9], 1, "packet 2, byte 72"},
+		{file[:len(file)-1], 2, "packet 3, byte"},
+		{append(bytes.Clone(file), make([]byte, 16)...), 3, "packet 4, byte 216: the record says it has 0 bytes"},
+	} {
+		if got, err := packets(t, c.file); err == nil || len(got) != c.n || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%d packets, %v; want %d and %q", len(got), err, c.n, c.says)
+		}
+	}
+}
+
 // TestBombs: a file that is small on disk must not cost without end.
 func TestBombs(t *testing.T) {
 	head := classic(binary.LittleEndian, magicMicro, 0)[:24]
