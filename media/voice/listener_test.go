@@ -83,6 +83,20 @@ func TestAbstains(t *testing.T) {
 	}
 }
 
+// At 12 dB of steady noise nothing is said, at 20 dB something is.
+func TestAbstainsByNoise(t *testing.T) {
+	for _, c := range []struct {
+		below float64 // dB of the noise under the speech
+		quiet bool
+	}{{8, true}, {12, true}, {20, false}, {30, false}} {
+		l := NewListener(Default())
+		l.Frame(atLevel(talk(8, 3), -26, -26-c.below, 0))
+		if s := l.Score(); strings.Contains(s.Abstained, "above the noise") != c.quiet {
+			t.Errorf("noise %g dB under the speech: abstained %q, SNR %.1f", c.below, s.Abstained, l.Activity().SNR())
+		}
+	}
+}
+
 func TestEvidence(t *testing.T) {
 	l := NewListener(Default())
 	l.Frame(atLevel(talk(8, 1), -26, -70, 0))
