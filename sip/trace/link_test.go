@@ -173,6 +173,23 @@ func TestEncapsulations(t *testing.T) {
 	}
 }
 
+// TestMediaOnPortsOfTunnels: RTP may use any port, and stays RTP.
+func TestMediaOnPortsOfTunnels(t *testing.T) {
+	for _, port := range []uint16{portL2TP, portGTPU, portTeredo, portLISP, portESP, portGRE, portVXLAN, portVXLANGPE, portCAPWAP, portGeneve, portMPLS, portVXLANLinux, portTZSP} {
+		for _, ssrc := range []uint32{0x45000054, 0x60000000, 0x08000000} {
+			for seq := range 4096 {
+				b := rtpPacket(ssrc, uint8(seq)&0x68, uint16(seq), uint32(seq*160)<<8|0x4500)
+				b[17], b[20] = 17, 0x45 // of an IP header, if the payload were one
+				var n network
+				var s segment
+				if !n.udp(alice.Addr(), bob.Addr(), cat(be16(4000), be16(int(port)), be16(8+len(b)), 2, b), false, &s, 0) || s.dst.Port() != port {
+					t.Fatalf("port %d: RTP is taken for a tunnel: % x", port, b[:24])
+				}
+			}
+		}
+	}
+}
+
 // TestNoEncapsulation: what must not be looked into, or cannot.
 func TestNoEncapsulation(t *testing.T) {
 	inner := serialize(t, ip(alice, bob, layers.IPProtocolUDP), udpLayer(alice, bob), gopacket.Payload("hello"))

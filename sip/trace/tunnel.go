@@ -43,13 +43,13 @@ func tunnel(port uint16, b []byte) bool {
 	case portTeredo: // RFC 4380
 		return b[0]>>4 == 6 || b[0] == 0
 	case portLISP: // RFC 9301; no bit of it is reserved
-		return b[8]>>4 == 4 || b[8]>>4 == 6
-	case portGRE: // RFC 8086
-		return b[0]&0x4f == 0 && b[1]&7 == 0
+		return wholePayload(protoIPv4, netip.Addr{}, netip.Addr{}, b[8:]) || wholePayload(protoIPv6, netip.Addr{}, netip.Addr{}, b[8:])
+	case portGRE: // RFC 8086; with a checksum it could be RTP, and UDP has one already
+		return b[0]&0xcf == 0 && b[1]&7 == 0
 	case portCAPWAP: // RFC 5415: no DTLS, no fragment
 		return b[0] == 0 && b[3]&0x80 == 0
-	case portMPLS: // RFC 7510
-		return true
+	case portMPLS: // RFC 7510; a label that could be RTP is not believed
+		return b[0]>>6 != 2
 	case portTZSP:
 		return b[0] == 1 && b[1] <= 1
 	case portESP: // RFC 3948: no IKE, no keep-alive
