@@ -3,7 +3,6 @@ package door
 import (
 	"bytes"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -164,14 +163,13 @@ func (f *films) leave(id string, k *film, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.leaving = append(f.leaving, leaving{id, k, now.Add(filmLinger)})
-	n := 0
-	for n < len(f.leaving) && f.leaving[n].until.Before(now) {
-		if l := f.leaving[n]; f.all[l.id] == l.film { // and no later call's with that Call-ID
+	for len(f.leaving) > 0 && f.leaving[0].until.Before(now) {
+		if l := f.leaving[0]; f.all[l.id] == l.film { // and no later call's with that Call-ID
 			delete(f.all, l.id)
 		}
-		n++
+		f.leaving[0] = leaving{}
+		f.leaving = f.leaving[1:]
 	}
-	f.leaving = slices.Delete(f.leaving, 0, n)
 }
 
 // message takes a SIP message that passes.
