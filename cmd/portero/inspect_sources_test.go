@@ -151,7 +151,7 @@ func TestInspectTransports(t *testing.T) {
 		}
 	}
 	_, errs, status := inspect(t, filepath.Join(traces, "tls12.pcap"))
-	if status != exitOK || !strings.Contains(errs, "1 TLS connections could not be read for want of their secrets; --keylog") {
+	if status != exitOK || !strings.Contains(errs, "1 TLS connections could not be read for want of their secrets: name a key log with inspect --keylog") {
 		t.Errorf("without secrets: status %d, %q", status, errs)
 	}
 }

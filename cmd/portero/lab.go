@@ -103,7 +103,7 @@ func readSource(read func() (trace.Summary, error), warn func(format string, arg
 		err = nil
 	}
 	if sum.Sealed > 0 {
-		warn("%d TLS connections could not be read for want of their secrets; --keylog names a file with them", sum.Sealed)
+		warn("%d TLS connections could not be read for want of their secrets: name a key log with inspect --keylog, or put it into the capture (editcap --inject-secrets tls,FILE)", sum.Sealed)
 	}
 	unread := 0
 	for link, n := range sum.Skipped {
