@@ -19,6 +19,7 @@ type exportSIPpCmd struct {
 	Call    string `placeholder:"CALL-ID" help:"Which call of the capture; not needed when there is only one."`
 	Side    string `enum:"uac,uas,both" default:"uac" help:"Whose part: the caller's (uac), that of whom it called (uas), or both."`
 	Out     string `short:"o" type:"path" required:"" placeholder:"DIR" help:"Where to put uac.xml and uac.pcap, uas.xml and uas.pcap; made if need be."`
+	Keylog  string `type:"path" placeholder:"FILE" help:"Secrets of the capture's TLS connections (SSLKEYLOGFILE)."`
 	Capture string `arg:"" help:"pcap, pcapng or snoop file, also compressed with gzip or zstd; - is standard input."`
 }
 
@@ -42,7 +43,11 @@ func (c *exportSIPpCmd) Run(p printer) error {
 		defer f.Close() //nolint:errcheck // only read
 		in = f
 	}
-	calls, _, err := replay.Load(in, c.Call, replay.DefaultHeld)
+	keys, err := secretsOf(p, "export", c.Keylog)
+	if err != nil {
+		return err
+	}
+	calls, _, err := replay.Load(in, c.Call, keys, replay.DefaultHeld)
 	if err != nil && !errors.Is(err, trace.ErrCut) {
 		return fmt.Errorf("export: %s: %w", c.Capture, err)
 	}

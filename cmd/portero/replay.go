@@ -43,6 +43,7 @@ type replayCmd struct {
 	MaxTime      time.Duration `default:"10m" help:"End everything after this time."`
 	JSON         bool          `help:"One JSON document a call, a line each."`
 	Write        string        `type:"path" placeholder:"FILE" help:"Write what is sent and received as a capture (pcap)."`
+	Keylog       string        `type:"path" placeholder:"FILE" help:"Secrets of the capture's TLS connections (SSLKEYLOGFILE)."`
 	Capture      string        `arg:"" help:"pcap, pcapng or snoop file, also compressed with gzip or zstd; - is standard input."`
 
 	options replay.Options
@@ -221,7 +222,11 @@ func (c *replayCmd) load(p printer) ([]*replay.Recording, error) {
 		defer f.Close() //nolint:errcheck // only read
 		in = f
 	}
-	calls, without, err := replay.Load(in, c.Call, replay.DefaultHeld)
+	keys, err := secretsOf(p, "replay", c.Keylog)
+	if err != nil {
+		return nil, err
+	}
+	calls, without, err := replay.Load(in, c.Call, keys, replay.DefaultHeld)
 	if errors.Is(err, trace.ErrCut) {
 		fmt.Fprintf(p.Err(), "replay: %s: warning: %v; what stands before was read\n", c.Capture, err)
 		err = nil
@@ -239,6 +244,20 @@ func (c *replayCmd) load(p printer) ([]*replay.Recording, error) {
 		return nil, fmt.Errorf("replay: %s: no call %s that begins with an INVITE", c.Capture, c.Call)
 	}
 	return nil, fmt.Errorf("replay: %s: no call that begins with an INVITE", c.Capture)
+}
+
+// secretsOf reads the key log that is named, nil without one.
+func secretsOf(p printer, command, file string) (*trace.KeyLog, error) {
+	if file == "" {
+		return nil, nil
+	}
+	k, err := openKeyLog(file, false, func(format string, args ...any) {
+		fmt.Fprintf(p.Err(), command+": warning: "+format+"\n", args...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: --keylog: %w", command, err)
+	}
+	return k, nil
 }
 
 // settle is the options with all that must be looked up or read.

@@ -296,6 +296,15 @@ func TestExportSIPp(t *testing.T) {
 	if st, err := os.Stat(filepath.Join(dir, "uac.pcap")); err != nil || st.Size() < 150*200 {
 		t.Errorf("%v %v", st, err)
 	}
+	// What went over TLS is exported with its secrets, and not without.
+	tls := []string{"export", "sipp", filepath.Join(traces, "tls12.pcap"), "--call", "1-18564@192.0.2.1", "-o", filepath.Join(dir, "tls")}
+	if status := run(tls, &out, &errs); status != exitFailed || !strings.Contains(errs.String(), "no call 1-18564@192.0.2.1") {
+		t.Errorf("without secrets: status %d, %s", status, &errs)
+	}
+	errs.Reset()
+	if status := run(append(tls, "--keylog", filepath.Join(traces, "tls12.keys")), &out, &errs); status != exitOK {
+		t.Errorf("with secrets: status %d, %s", status, &errs)
+	}
 	for _, c := range []struct {
 		args []string
 		says string

@@ -103,7 +103,7 @@ func FuzzExport(f *testing.F) {
 			}
 			k.film.Wire(at.Add(time.Duration(i)*time.Second), src, dst, raw)
 		}
-		calls, _, err := Load(bytes.NewReader(k.buf.Bytes()), "", DefaultHeld)
+		calls, _, err := Load(bytes.NewReader(k.buf.Bytes()), "", nil, DefaultHeld)
 		if err != nil {
 			t.Fatal(err)
 		}

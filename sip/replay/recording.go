@@ -59,10 +59,11 @@ var ErrHeld = errors.New("its calls hold too much to be replayed at once; choose
 // Load reads the calls of a capture, or the one with a Call-ID, in the order in
 // which they began. Calls without a recorded INVITE that could be answered
 // cannot be placed again; they are left out, and counted in without. An error that wraps trace.ErrCut comes
-// with what stood before the cut. held bounds what is kept, bytes.
-func Load(r io.Reader, callID string, held int) (calls []*Recording, without int, err error) {
+// with what stood before the cut. keys open its TLS connections; nil: only those whose
+// secrets it brings along. held bounds what is kept, bytes.
+func Load(r io.Reader, callID string, keys *trace.KeyLog, held int) (calls []*Recording, without int, err error) {
 	g := gatherer{calls: map[string]*gathered{}, only: callID, left: held}
-	_, err = trace.Read(r, trace.Options{Pieces: g.piece, AsTheyEnd: true}, func(c *trace.Call) {
+	_, err = trace.Read(r, trace.Options{Pieces: g.piece, AsTheyEnd: true, Keys: keys}, func(c *trace.Call) {
 		if callID != "" && c.CallID != callID {
 			return
 		}

@@ -255,7 +255,7 @@ func TestExportedTraces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		calls, _, _ := Load(r, "", DefaultHeld)
+		calls, _, _ := Load(r, "", nil, DefaultHeld)
 		r.Close()
 		for i, c := range calls {
 			if i == 2 { // the rest of a file is of the same make

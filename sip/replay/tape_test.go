@@ -113,7 +113,7 @@ func (k *tape) load() []*Recording {
 	if err := k.film.Err(); err != nil {
 		k.t.Fatal(err)
 	}
-	calls, without, err := Load(bytes.NewReader(k.buf.Bytes()), "", DefaultHeld)
+	calls, without, err := Load(bytes.NewReader(k.buf.Bytes()), "", nil, DefaultHeld)
 	if err != nil || without > 0 {
 		k.t.Fatalf("%v, %d calls without an INVITE", err, without)
 	}
@@ -134,7 +134,7 @@ func loadFile(t testing.TB, name string) []*Recording {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls, _, err := Load(bytes.NewReader(b), "", DefaultHeld)
+	calls, _, err := Load(bytes.NewReader(b), "", nil, DefaultHeld)
 	if err != nil {
 		t.Fatal(err)
 	}
