@@ -45,7 +45,7 @@ func (g *guess) packet(h header12, at time.Time) {
 		return
 	}
 	if g.first == nil {
-		g.first = make([]tick, 0, enough)
+		g.first = make([]tick, 0, 12)
 	}
 	if g.first = append(g.first, tick{h, at}); len(g.first) >= enough {
 		g.settle()

@@ -37,9 +37,12 @@ type heldPacket struct {
 	b  []byte // in hold
 }
 
-// holdBlock is the length of the pieces of memory that packets are held in. They are
-// used again.
-const holdBlock = 16 << 10
+// Lengths of the pieces of memory that the packets of a stream are held in: the
+// first, and the others, which are used again.
+const (
+	firstBlock = 2 << 10
+	holdBlock  = 16 << 10
+)
 
 // strayFlow is what goes from one address to another without having been announced.
 type strayFlow struct {
@@ -93,29 +96,33 @@ func (t *strays) packet(s *stray, h header12, b []byte, at time.Time) {
 	if s.full {
 		return
 	}
-	if s.size+len(b) > maxStrayBytes || t.size+len(b) > maxHeldBytes || len(b) > holdBlock || s.over(at) {
-		t.release(s)
-		s.full = true
-		return
-	}
 	last := len(s.hold) - 1
 	if last < 0 || cap(s.hold[last])-len(s.hold[last]) < len(b) {
-		s.hold, last = append(s.hold, t.block()), last+1
+		size := holdBlock
+		if last < 0 && len(b) <= firstBlock {
+			size = firstBlock
+		}
+		if s.size+size > maxStrayBytes || t.size+size > maxHeldBytes || len(b) > size || s.over(at) {
+			t.release(s)
+			s.full = true
+			return
+		}
+		s.hold, last = append(s.hold, t.block(size)), last+1
+		s.size += size
+		t.size += size
 	}
 	from := len(s.hold[last])
 	s.hold[last] = append(s.hold[last], b...)
 	s.held = append(s.held, heldPacket{at, s.hold[last][from:]})
-	s.size += len(b)
-	t.size += len(b)
 }
 
-func (t *strays) block() []byte {
-	if n := len(t.free); n > 0 {
+func (t *strays) block(size int) []byte {
+	if n := len(t.free); n > 0 && size == holdBlock {
 		b := t.free[n-1]
 		t.free = t.free[:n-1]
 		return b
 	}
-	return make([]byte, 0, holdBlock)
+	return make([]byte, 0, size)
 }
 
 // over says whether a description that came now would come too late for the first
@@ -128,7 +135,7 @@ func (s *stray) over(now time.Time) bool {
 func (t *strays) release(s *stray) {
 	t.size -= s.size
 	for _, b := range s.hold {
-		if len(t.free) < 256 {
+		if len(t.free) < 256 && cap(b) == holdBlock {
 			t.free = append(t.free, b[:0])
 		}
 	}
@@ -191,7 +198,7 @@ func (t *strays) stream(f *strayFlow, key streamKey, at time.Time) *stray {
 			return nil
 		}
 	}
-	s := &stray{key: key, flow: f, held: make([]heldPacket, 0, 64)}
+	s := &stray{key: key, flow: f, held: make([]heldPacket, 0, 12)}
 	f.streams = append(f.streams, s)
 	f.since = at
 	t.open++
