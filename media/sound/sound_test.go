@@ -54,8 +54,6 @@ func signals() map[string]struct {
 		}
 		return s
 	}
-	dit := func(keys string) *signal { return nil }
-	_ = dit
 	return map[string]want{
 		"TTY, 45 baud":          {type45("HELLO THIS IS A TEXT TELEPHONE GA"), Text, "TTY, 45 baud"},
 		"TTY, 50 baud":          {newSignal().bits(1400, 1800, 50, ones(8)+baudot("HELLO CAN YOU READ THIS GA", "11")+ones(10)), Text, "TTY, 50 baud"},
