@@ -230,3 +230,17 @@ func TestDoubledPackets(t *testing.T) {
 		}
 	}
 }
+
+// A call whose recording ends while it rings is given up there, and the 487 that
+// this brings is no difference.
+func TestUnfinishedRecording(t *testing.T) {
+	calls := newTape(t).say("> INVITE|"+head("1 INVITE", "")+"||sdp", "< 180|"+head("1 INVITE", "b1")).load()
+	f := newFar(t, "127.0.87.10", func(c *farCall) { c.reply(c.invite, "180 Ringing", "") })
+	if res := against(t, f, calls, nil); !res[0].Equal || res[0].Flow.Ended != "cancelled" || f.said("CANCEL") != 1 {
+		t.Errorf("%+v", res)
+	}
+	f = newFar(t, "127.0.87.10", func(c *farCall) { c.reply(c.invite, "180 Ringing", ""); c.answer() })
+	if res := against(t, f, calls, nil); res[0].Equal || f.said("BYE") != 1 {
+		t.Errorf("%+v", res)
+	}
+}
