@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/portero/portero/cmd/portero/config"
 	"github.com/portero/portero/sip/trace"
@@ -84,6 +85,9 @@ func (c *inspectCmd) Run(p printer) error {
 	keys, err := c.keys(sources, p)
 	if err != nil {
 		return err
+	}
+	if c.studio != nil && !slices.ContainsFunc(sources, func(s source) bool { return s.live }) {
+		defer c.studio.tidyWhenKilled()()
 	}
 	for _, src := range sources {
 		o, err := lab.options()

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/portero/portero/media/codec"
@@ -93,6 +95,32 @@ func newStudio(k *inspectKeep) (*studio, error) {
 		s.page = view.NewPage(s.spool, limits)
 	}
 	return s, nil
+}
+
+// tidyWhenKilled has a signal that ends the command leave no half-written sound
+// behind, until the function that it returns is called. What is read as it happens
+// takes a signal for its end instead.
+func (s *studio) tidyWhenKilled() (stop func()) {
+	killed, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(killed, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-killed:
+			s.tidy()
+			os.Exit(1)
+		case <-done:
+		}
+	}()
+	return func() { signal.Stop(killed); close(done) }
+}
+
+// tidy removes what is of no use half-written.
+func (s *studio) tidy() {
+	_ = os.RemoveAll(s.own)
+	half, _ := filepath.Glob(filepath.Join(s.shelf.Directory, fmt.Sprintf(".portero-%d-*.wav", os.Getpid())))
+	for _, f := range half {
+		_ = os.Remove(f)
+	}
 }
 
 // listen begins to record a call, if there is a use for it.

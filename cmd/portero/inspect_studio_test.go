@@ -3,12 +3,15 @@ package main
 import (
 	"encoding/csv"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portero/portero/media/codec"
+	"github.com/portero/portero/sip/trace"
 )
 
 // The WAV files of inspect are what was said: read back by our own reader, both
@@ -81,4 +84,34 @@ func readWAV(t *testing.T, name string) *codec.Audio {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// What a killed command has half-written is removed: the page's spool and recordings
+// that came to no end.
+func TestStudioTidy(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := t.TempDir()
+	s, err := newStudio(&inspectKeep{HTML: filepath.Join(dir, "page.html"), HTMLCalls: 1, HTMLMB: 1, Audio: filepath.Join(dir, "sound"), AudioMB: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.listen("a call").Frame(trace.Caller, &codec.Frame{At: time.Now(), PCM: make([]int16, 160)})
+	count := func() (n int) {
+		for _, at := range []string{os.TempDir(), dir} {
+			_ = filepath.WalkDir(at, func(_ string, d fs.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					n++
+				}
+				return nil
+			})
+		}
+		return n
+	}
+	if got := count(); got != 2 {
+		t.Errorf("%d files at work, want the spool and a recording", got)
+	}
+	s.tidy()
+	if got := count(); got != 0 {
+		t.Errorf("%d files are left", got)
+	}
 }
