@@ -244,6 +244,9 @@ func (m *Message) branchShape(b []byte) []byte {
 			continue
 		}
 		if rest, ok := bytes.CutPrefix(t, []byte(prefix)); ok && !sofiaToken(t) {
+			if prefix == "ac" && alphabet(rest) != 'd' && len(rest) != 8 && len(rest) != 16 {
+				break // random hexadecimal digits begin so too, one token in 256
+			}
 			b = append(b, prefix...)
 			b = append(b, '~')
 			t = rest

@@ -106,14 +106,16 @@ func TestPrintSees(t *testing.T) {
 	}
 }
 
-// A number that is written without its leading zeros, and a decimal token that
-// could be hexadecimal, do not make another print.
+// A number that is written without its leading zeros, a decimal token that could be
+// hexadecimal, and random digits that begin as another stack's prefix do not make
+// another print.
 func TestPrintOfShortTokens(t *testing.T) {
 	of := func(branch, tag, callID string) string {
 		return Of(makertest.Wire(fmt.Sprintf("INVITE sip:a@b SIP/2.0\nVia: SIP/2.0/UDP h;branch=z9hG4bK%s\nFrom: <sip:a@b>;tag=%s\nTo: <sip:c@d>\nCall-ID: %s\nCSeq: 20 INVITE\n\n", branch, tag, callID))).ID
 	}
 	for name, c := range map[string][2][3]string{
 		"hexadecimal with %x": {{"3a2b1c0d", "4f5e6d7c", "0f2a4c6e8b1d3f5a"}, {"a2b1c0d", "f5e6d", "f2a4c6e8b1d3f5a"}},
+		"random ac":           {{"3a2b1c0d4e5f6a7b", "4f5e6d7c", "0f2a4c6e8b1d3f5a"}, {"ac2b1c0d4e5f6a7b", "acce6d7c", "ac2a4c6e8b1d3f5a"}},
 		"decimal numbers":     {{"1189421563", "1706312941", "1183546821"}, {"189421563", "17063129", "83546821"}},
 	} {
 		if a, b := of(c[0][0], c[0][1], c[0][2]), of(c[1][0], c[1][1], c[1][2]); a != b {
