@@ -28,7 +28,7 @@ type Packet struct {
 	Protocol            byte // SIP, RTP or RTCP; others are about
 	Transport           byte // TCP, UDP, SCTP or TLS
 	Source, Destination netip.AddrPort
-	At                  time.Time // to the microsecond
+	At                  time.Time // to the microsecond; zero: it is not known, as in version 1
 	Agent               uint32    // who captured it
 	Password            string    // what the collector wants to see; "" is not sent
 	Correlation         string    // what ties packets without a Call-ID to a call; "" is not sent
@@ -94,8 +94,10 @@ func (p *Packet) Append(dst []byte) ([]byte, error) {
 	}
 	dst = chunk16(dst, chunkSourcePort, p.Source.Port())
 	dst = chunk16(dst, chunkDestPort, p.Destination.Port())
-	dst = chunk32(dst, chunkSeconds, uint32(p.At.Unix()))
-	dst = chunk32(dst, chunkMicros, uint32(p.At.Nanosecond()/1000))
+	if !p.At.IsZero() {
+		dst = chunk32(dst, chunkSeconds, uint32(p.At.Unix()))
+		dst = chunk32(dst, chunkMicros, uint32(p.At.Nanosecond()/1000))
+	}
 	dst = chunk8(dst, chunkProtocol, p.Protocol)
 	dst = chunk32(dst, chunkAgent, p.Agent)
 	if p.Password != "" {
@@ -188,7 +190,9 @@ func Decode(b []byte) (p Packet, n int, err error) {
 		}
 	}
 	p.Source, p.Destination = netip.AddrPortFrom(source, sourcePort), netip.AddrPortFrom(dest, destPort)
-	p.At = time.Unix(int64(seconds), int64(micros)*1000).UTC()
+	if seconds != 0 || micros != 0 {
+		p.At = time.Unix(int64(seconds), int64(micros)*1000).UTC()
+	}
 	return p, n, nil
 }
 
