@@ -172,16 +172,16 @@ func TestPrintDoesNotChange(t *testing.T) {
 	}
 }
 
-func TestFFT(t *testing.T) {
-	var f fft
-	var ring [size]int16
-	var got [size / 2]float32
+func TestTransform(t *testing.T) {
+	o := New()
+	o.next = 700
+	ring := &o.ring
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range ring {
 		ring[i] = int16(1000 * r.NormFloat64())
 	}
-	f.load(&ring, 700)
-	f.power(&got)
+	o.transform()
+	got := o.spectrum
 	for _, k := range []int{1, 2, 77, 500, 1023} {
 		var re, im float64
 		for i := range size {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/portero/portero/media/codec"
+	"github.com/portero/portero/media/fft"
 )
 
 const (
@@ -22,10 +23,18 @@ const (
 	low, high = 300.0, 3300.0 // Hz, inside every telephone band
 )
 
+var (
+	transform = fft.New(size)
+	window    [size]float32 // Hann
+)
+
 // edges has the first bin of each band, logarithmically spaced.
 var edges [bands + 1]int
 
 func init() {
+	for i := range window {
+		window[i] = float32(0.5 - 0.5*math.Cos(2*math.Pi*float64(i)/size))
+	}
 	for i := range edges {
 		edges[i] = int(math.Round(low * math.Pow(high/low, float64(i)/bands) * size / codec.Rate))
 	}
@@ -41,7 +50,7 @@ type Observer struct {
 	phase  int     // samples since the last hop
 	energy float64 // of the hop so far
 
-	fft      fft
+	re, im   [size / 2]float32 // of the transform
 	spectrum [size / 2]float32
 	history  [span + 1][bands]float32 // energies of the bands, by hop modulo its length
 	shape    [bands]float32           // shares of the bands in the last window
@@ -102,6 +111,18 @@ func (o *Observer) sample(s int16) {
 	}
 }
 
+// transform leaves |X(k)|² of the windowed ring in spectrum.
+func (o *Observer) transform() {
+	for i, at := range transform.Places() {
+		a := (o.next + 2*i) % size
+		b := (a + 1) % size
+		o.re[at] = float32(o.ring[a]) * window[2*i]
+		o.im[at] = float32(o.ring[b]) * window[2*i+1]
+	}
+	transform.Transform(o.re[:], o.im[:])
+	transform.Power(o.re[:], o.im[:], o.spectrum[:])
+}
+
 func (o *Observer) endHop() {
 	if len(o.words) == MaxWords {
 		return
@@ -111,8 +132,7 @@ func (o *Observer) endHop() {
 	m.power = o.energy/(hop*32768*32768) + 1e-9
 	m.level = 10 * math.Log10(m.power) // −90 at least
 	if o.zeros < size {
-		o.fft.load(&o.ring, o.next)
-		o.fft.power(&o.spectrum)
+		o.transform()
 		m.loudness, m.flux = o.fold(now)
 		m.tonality = tonality(&o.spectrum)
 	} else {

@@ -24,7 +24,7 @@ type Observer struct {
 	energy  float64       // of these
 	hops    int
 
-	fft      fft
+	now      transformed
 	spectrum [size / 2]float32
 	frame    frame
 
@@ -84,12 +84,12 @@ func (o *Observer) endHop(db float64) {
 	f := &o.frame
 	f.db, f.peaks = db, 0
 	if db > quiet {
-		o.fft.power((*[size]float32)(o.samples[kept-size:]), &o.spectrum)
+		o.now.power((*[size]float32)(o.samples[kept-size:]), &o.spectrum)
 		f.look(&o.spectrum)
 	}
 	phase := 0.0
 	if f.peaks > 0 && o.tones.wants(f) {
-		phase = o.fft.phase(f.at[0])
+		phase = o.now.phase(f.at[0])
 	}
 	o.hops++
 	if f.peaks > 0 {

@@ -1,6 +1,10 @@
 package voice
 
-import "math"
+import (
+	"math"
+
+	"github.com/portero/portero/media/fft"
+)
 
 // The analysis window and what is measured in it.
 const (
@@ -41,13 +45,22 @@ type spectrum struct {
 	fine
 }
 
+// size is the length of the real transform. A window of samples is analysed, the
+// rest is zero, so that the autocorrelation does not wrap.
+const (
+	size = 512
+	bins = size/2 + 1
+)
+
+var transform = fft.New(size)
+
 // analyser turns windows of samples into spectra.
 type analyser struct {
-	fft   fft
-	x     [size]float32
-	power [bins]float32
-	acf   [bins]float32
-	raw   [window]float32 // without mean and Hann
+	re, im [size / 2]float32 // of the transform of x
+	x      [size]float32
+	power  [bins]float32
+	acf    [bins]float32
+	raw    [window]float32 // without mean and Hann
 }
 
 var (
@@ -99,6 +112,12 @@ func init() {
 	}
 }
 
+// transform leaves the transform of x in re and im.
+func (a *analyser) transform() {
+	transform.Load(a.x[:], a.re[:], a.im[:])
+	transform.Transform(a.re[:], a.im[:])
+}
+
 // analyse measures the window of samples at ring[at:], which wraps. ref is the
 // mean power of speech so far in the same unit as the first result, the power
 // in the filters; 0 while there was none.
@@ -123,7 +142,8 @@ func (a *analyser) analyse(ring *[window]float32, at int, ref float64, s *spectr
 	s.signed = float32(math.Max(-5, math.Min(5, float64(m3/window)/math.Pow(float64(m2), 1.5))))
 	s.skew = float32(math.Abs(float64(m3/window) / math.Pow(float64(m2), 1.5)))
 	a.predict(&a.raw, &s.fine)
-	a.fft.power(&a.x, &a.power)
+	a.transform()
+	transform.Power(a.re[:], a.im[:], a.power[:])
 	total := a.cepstra(ref, s)
 	a.ripples((ref+1e-12)*bandFloor/binsPerBand+1e-12, &s.fine)
 	a.pitch(s)
@@ -178,7 +198,8 @@ func (a *analyser) pitch(s *spectrum) {
 	for k := first; k < last; k++ {
 		a.x[k], a.x[size-k] = a.power[k], a.power[k]
 	}
-	a.fft.real(&a.x, &a.acf)
+	a.transform()
+	transform.RealPart(a.re[:], a.im[:], a.acf[:])
 	a.x = [size]float32{}
 	s.f0, s.harmonic, s.second = 0, 0, 0
 	zero := a.acf[0]

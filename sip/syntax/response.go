@@ -80,7 +80,7 @@ func fields(raw []byte) func(yield func(name, value []byte) bool) {
 				line = append(append(line, ' '), trim(bytes.TrimSuffix(more, []byte{'\r'}))...)
 			}
 			colon := bytes.IndexByte(line, ':')
-			if colon < 0 || !plain(line) || blank(line[0]) {
+			if colon < 0 || blank(line[0]) || !plain(bytes.ReplaceAll(line, []byte{'\t'}, []byte{' '})) { // a display name may have a tab
 				continue
 			}
 			if !yield(trim(line[:colon]), trim(line[colon+1:])) {
