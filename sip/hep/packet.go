@@ -146,6 +146,7 @@ func Decode(b []byte) (p Packet, n int, err error) {
 	var source, dest netip.Addr
 	var sourcePort, destPort uint16
 	var seconds, micros uint32
+	timed := false
 	for rest := b[headerSize:n]; len(rest) > 0; {
 		if len(rest) < chunkSize {
 			return p, 0, errors.New("hep: a chunk is cut off")
@@ -176,9 +177,9 @@ func Decode(b []byte) (p Packet, n int, err error) {
 		case chunkDestPort:
 			destPort = binary.BigEndian.Uint16(v)
 		case chunkSeconds:
-			seconds = binary.BigEndian.Uint32(v)
+			seconds, timed = binary.BigEndian.Uint32(v), true
 		case chunkMicros:
-			micros = binary.BigEndian.Uint32(v)
+			micros, timed = binary.BigEndian.Uint32(v), true
 		case chunkAgent:
 			p.Agent = binary.BigEndian.Uint32(v)
 		case chunkPassword:
@@ -190,7 +191,7 @@ func Decode(b []byte) (p Packet, n int, err error) {
 		}
 	}
 	p.Source, p.Destination = netip.AddrPortFrom(source, sourcePort), netip.AddrPortFrom(dest, destPort)
-	if seconds != 0 || micros != 0 {
+	if timed {
 		p.At = time.Unix(int64(seconds), int64(micros)*1000).UTC()
 	}
 	return p, n, nil

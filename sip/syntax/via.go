@@ -53,6 +53,7 @@ func (c *checker) vias(v []byte) string {
 		if next == len(v) {
 			return "has an empty value behind a comma"
 		}
+		c.odd = c.odd || v[host] == '[' && begin == i // the parser loses a comma right behind an IPv6 address with its port
 		i = next
 	}
 }
