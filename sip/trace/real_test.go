@@ -93,6 +93,20 @@ func TestRealPeers(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a page in Chromium", func(t *testing.T) {
+		calls, _, sum := real(t, "chromium.pcap")
+		if len(calls) != 1 || calls[0].Outcome != Answered || calls[0].Methods["BYE"] != 1 || len(calls[0].Streams) != 2 {
+			t.Fatalf("%+v", calls)
+		}
+		for _, s := range calls[0].Streams {
+			if s.Codec != "PCMU" || s.Packets < 100 || s.Lost != 0 || !s.SRTP {
+				t.Errorf("%+v", s)
+			}
+		}
+		if k := sum.Kinds; k["stun"] == 0 || k["dtls"] == 0 || k["rtcp"] == 0 {
+			t.Errorf("kinds %v", k)
+		}
+	})
 	t.Run("RTP of ffmpeg alone", func(t *testing.T) {
 		calls, _, sum := real(t, "media.pcap")
 		if len(calls) != 0 || len(sum.Strays) != 4 || sum.Kinds["rtcp"] == 0 {
