@@ -119,6 +119,7 @@ func place(o order) (*load, error) {
 			l.begun++
 		}
 		l.turn(now)
+		latest = latest.Add(time.Since(now)) // with all calls up, media may go to and fro for as long as was asked
 		if err := l.rest(due, now); err != nil {
 			return nil, err
 		}
