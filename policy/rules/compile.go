@@ -14,6 +14,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/portero/portero/policy"
+	"github.com/portero/portero/policy/spelling"
 )
 
 // rule is a Rule ready to be asked.
@@ -286,7 +287,7 @@ func (v *visitor) call(n *ast.CallNode) {
 	}
 	if !slices.Contains(evidence, arg.Value) {
 		guess := ""
-		if n := nearest(arg.Value, evidence); n != "" {
+		if n := spelling.Nearest(arg.Value, evidence, 2); n != "" {
 			guess = "is it " + n + "? "
 		}
 		v.fault(arg, "no evidence is named %q; %sthe names are: %s", arg.Value, guess, strings.Join(evidence, ", "))
@@ -329,7 +330,7 @@ func (v *visitor) compare(fact, literal ast.Node) {
 	for _, item := range items {
 		if s, ok := item.(*ast.StringNode); ok && !slices.Contains(allowed, s.Value) {
 			guess := ""
-			if n := nearest(s.Value, allowed); n != "" && id.Value != "verstat" && id.Value != "attestation" {
+			if n := spelling.Nearest(s.Value, allowed, 2); n != "" && id.Value != "verstat" && id.Value != "attestation" {
 				guess = "is it " + n + "? "
 			}
 			v.fault(s, "%s is never %q; %sit is one of: %s", id.Value, s.Value, guess, strings.TrimSuffix(strings.Join(allowed, ", "), ", ")) // "" may be asked for too

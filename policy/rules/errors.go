@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/file"
+
+	"github.com/portero/portero/policy/spelling"
 )
 
 // Fault is one mistake in a Config.
@@ -49,7 +51,7 @@ func exprError(err error) *ExprError {
 	e := &ExprError{Line: max(fe.Line, 1), Column: fe.Column + 1, Message: fe.Message}
 	if name, ok := strings.CutPrefix(fe.Message, "unknown name "); ok {
 		e.Message = fmt.Sprintf("unknown fact %s; ", name)
-		if n := nearest(name, factNames); n != "" {
+		if n := spelling.Nearest(name, factNames, 2); n != "" {
 			e.Message += "is it " + n + "? "
 		}
 		e.Message += "the facts are: " + strings.Join(factNames, ", ")
@@ -69,36 +71,4 @@ func names[V any](m map[string]V) string {
 		return "none"
 	}
 	return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
-}
-
-// nearest is the candidate that a misspelt name probably meant, or "".
-func nearest(name string, candidates []string) string {
-	best, found := len(name)/2+1, ""
-	for _, c := range candidates {
-		if d := distance(name, c); d < best {
-			best, found = d, c
-		}
-	}
-	return found
-}
-
-// distance is the Levenshtein distance of two names.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

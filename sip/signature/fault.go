@@ -51,36 +51,3 @@ func (fs Faults) sorted() Faults {
 	})
 	return slices.Compact(fs)
 }
-
-// nearest is the candidate most like a word, or "": at most one edit in three
-// characters.
-func nearest(word string, candidates []string) string {
-	best, found := len(word)/3+1, ""
-	for _, c := range candidates {
-		if d := distance(word, c); d < best {
-			best, found = d, c
-		}
-	}
-	return found
-}
-
-// distance is that of Levenshtein.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -9,6 +9,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+
+	"github.com/portero/portero/policy/spelling"
 )
 
 // The limits of a file of signatures.
@@ -127,7 +129,7 @@ func (r *reader) entries(n *yaml.Node, path string, allowed []string, entry func
 		switch {
 		case !known:
 			guess := ""
-			if near := nearest(key.Value, allowed); near != "" {
+			if near := spelling.Nearest(key.Value, allowed, 3); near != "" {
 				guess = ", did you mean " + near + "?"
 			}
 			r.fault(key, at, "unknown key %q%s; allowed: %s", short(key.Value), guess, strings.Join(allowed, ", "))

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/portero/portero/policy/spelling"
 )
 
 // value decodes the node at p into v, which holds the default. It reports
@@ -128,7 +130,7 @@ func (r *reader) entries(p place, path string, entry func(key, value *yaml.Node)
 func (r *reader) unknown(key *yaml.Node, path string, fs []field) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "unknown key %q", key.Value)
-	if near := nearest(key.Value, keys(fs)); near != "" {
+	if near := spelling.Nearest(key.Value, keys(fs), 3); near != "" {
 		fmt.Fprintf(&b, ", did you mean %s?", near)
 	} else if at := homes(r.whole, "", key.Value); len(at) > 0 {
 		fmt.Fprintf(&b, ", which belongs to %s", strings.Join(at, " or "))

@@ -191,15 +191,3 @@ func TestLocate(t *testing.T) {
 		}
 	}
 }
-
-func TestNearest(t *testing.T) {
-	words := []string{"listen", "address", "jitter_buffer", "ports"}
-	for word, want := range map[string]string{
-		"lisetn": "listen", "adress": "address", "JitterBuffer": "jitter_buffer", "jitter-bufer": "jitter_buffer",
-		"port": "ports", "x": "", "telephone": "",
-	} {
-		if got := nearest(word, words); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

@@ -1,17 +1,21 @@
-package config
+// Package spelling guesses which known name a misspelt one was meant to be, for the
+// messages about somebody's configuration, rules and signatures. It is pure.
+//
+// May be added here: a better guess. Must not: taking a guess for what was written.
+package spelling
 
 import "strings"
 
-// nearest is the candidate most like the word that was written, or "" when
-// none is like it: at most one edit in three characters.
-func nearest(word string, candidates []string) string {
-	best, bestDistance := "", len(word)/3+1
+// Nearest is the candidate most like a word, or "" when none is: at most one edit
+// in so many characters. Case, blanks, - and _ do not count.
+func Nearest(word string, candidates []string, characters int) string {
+	best, found := len(word)/characters+1, ""
 	for _, c := range candidates {
-		if d := distance(fold(word), fold(c)); d < bestDistance {
-			best, bestDistance = c, d
+		if d := distance(fold(word), fold(c)); d < best {
+			best, found = d, c
 		}
 	}
-	return best
+	return found
 }
 
 // fold makes spellings equal that people confuse: Listen-For, listenFor and
